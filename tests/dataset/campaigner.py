@@ -45,11 +45,11 @@ def make_mortal(
     end: Callable[[], object],
 ) -> None:
     """Patch `steps` so that `end` is called before or after one of them, when so many halves are done."""
-    left = [half_steps or 1_000_000]
+    steps_left = [half_steps or 1_000_000]
 
     def step() -> None:
-        left[0] -= 1
-        if left[0] <= 0:
+        steps_left[0] -= 1
+        if steps_left[0] <= 0:
             end()
 
     def mortal(method: Any) -> Any:

@@ -45,12 +45,12 @@ def die_before(step: str, calls: int) -> None:
     """Die when the step is begun for the `calls`th time."""
     owner, name = {**STEPS, **BUCKET_STEPS}[step]
     method = getattr(owner, name)
-    left = [calls]
+    calls_left = [calls]
 
     def dying(*args: Any, **kwargs: Any) -> Any:
         # What is written down before the POST has no job.
-        left[0] -= step != "the job is written down" or args[1].job is not None
-        if left[0] <= 0:
+        calls_left[0] -= step != "the job is written down" or args[1].job is not None
+        if calls_left[0] <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return method(*args, **kwargs)
 

@@ -92,7 +92,7 @@ def dataset(downloaded: Path, tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture
-def again(client: FirstHandClient, job_id: str, dataset: Dataset) -> Again:
+def rerun(client: FirstHandClient, job_id: str, dataset: Dataset) -> Again:
     """The call that made the folder of `dataset`."""
     return partial(client.files.download_all, job_id, dataset.path)
 

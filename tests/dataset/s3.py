@@ -104,9 +104,9 @@ class S3:
         """Uploads in parts that were begun, and neither completed nor aborted."""
         return [up["Key"] for up in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
 
-    def fault(self, of: Callable[[Asked], bool], **what: Any) -> Fault:
+    def fault(self, of: Callable[[Asked], bool], **fields: Any) -> Fault:
         """Add a fault."""
-        self.faults.append(fault := Fault(of, **what))
+        self.faults.append(fault := Fault(of, **fields))
         return fault
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class S3:
         # To its end, and not to that of the connection.
         environ["wsgi.input"].read(*[] if environ.get("wsgi.input_terminated") else [asked.size])
         # The answer to a HEAD has no body, so nobody learns more than the status.
-        told = "" if asked.method == "HEAD" else _ERROR.format(fault.code, "as the test wants it")
-        body = told.encode()
+        text = "" if asked.method == "HEAD" else _ERROR.format(fault.code, "as the test wants it")
+        body = text.encode()
         start(str(fault.status), [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [body]

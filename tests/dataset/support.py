@@ -204,11 +204,11 @@ posix_only = pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links and
 
 def spoil_three(dataset: Dataset) -> tuple[str, str, str]:
     """One file longer, one with other bytes, one gone."""
-    longer, other, gone = (dataset.path_of(dataset.records[n]) for n in (3, 50, 110))
+    longer, fake, gone = (dataset.path_of(dataset.records[n]) for n in (3, 50, 110))
     longer.write_bytes(longer.read_bytes() + b"x")
-    other.write_bytes(b"x" * other.stat().st_size)
+    fake.write_bytes(b"x" * fake.stat().st_size)
     gone.unlink()
-    return f"data/{longer.name}", f"data/{other.name}", f"data/{gone.name}"
+    return f"data/{longer.name}", f"data/{fake.name}", f"data/{gone.name}"
 
 
 EMPTY = (

@@ -56,7 +56,7 @@ def test_many_similar_pictures_are_few_pairs() -> None:
     number = 2000
     pairs = [*_alike.close(np.repeat(table, number, 0), np.repeat(pixels, number, 0), 10, np)]
     assert len(pairs) <= 5 * number
-    assert {*range(1, number)} <= {other for first, other in pairs if first == 0}
+    assert {*range(1, number)} <= {second for first, second in pairs if first == 0}
 
 
 def test_no_pictures_are_no_pairs() -> None:

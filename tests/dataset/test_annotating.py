@@ -35,7 +35,7 @@ def keyless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     return folder_of(
-        tmp_path / "signs", [picture(each) for each in COLORS], width=[320] * 6, height=[240] * 6
+        tmp_path / "signs", [picture(color) for color in COLORS], width=[320] * 6, height=[240] * 6
     )
 
 
@@ -73,8 +73,8 @@ def test_annotate(dataset: Dataset) -> None:
         )
         assert report.cents == pytest.approx(6 * 0.0275)
         assert seen[-1] == report
-        again = Dataset.open(dataset.path).annotate(MODEL, base_url=models.url)
-        assert (again.asked, len(models.requests)) == (0, 6)
+        rerun = Dataset.open(dataset.path).annotate(MODEL, base_url=models.url)
+        assert (rerun.asked, len(models.requests)) == (0, 6)
     assert texts(Dataset.open(dataset.path)) == ["STOP"] * 6
     assert json.loads(dataset[0].annotations_json or "")["annotation_model"] == MODEL
     assert dataset.verify()
@@ -140,12 +140,12 @@ def test_failures_are_named_and_asked_again(dataset: Dataset) -> None:
 
 def test_annotations_of_the_service_stay(tmp_path: Path) -> None:
     """Unless asked for; and what is known is written again without a question."""
-    given: list[Any] = [{"type": "image", "text_extraction": "service"}, None]
+    annotations: list[Any] = [{"type": "image", "text_extraction": "service"}, None]
     dataset = folder_of(
         tmp_path / "a",
         [picture("red"), picture("blue")],
-        annotations=given,
-        annotations_json=[each and json.dumps(each) for each in given],
+        annotations=annotations,
+        annotations_json=[entry and json.dumps(entry) for entry in annotations],
     )
     with FakeModels() as models:
         assert dataset.annotate(MODEL, base_url=models.url).asked == 1
@@ -203,9 +203,9 @@ def test_corrections_of_every_shape(dataset: Dataset) -> None:
         "scene": {"indoor": False, "setting": None},
     }
     dataset.correct(dataset[0], fields)
-    found = dataset[0].annotations or {}
-    assert [each["label"] for each in found["objects"]] == ["sign", "car"]
-    assert found["scene"] == {"setting": None, "indoor": False}
+    annotations = dataset[0].annotations or {}
+    assert [entry["label"] for entry in annotations["objects"]] == ["sign", "car"]
+    assert annotations["scene"] == {"setting": None, "indoor": False}
 
 
 def test_a_copy_asks_nothing_twice(dataset: Dataset) -> None:
@@ -214,8 +214,8 @@ def test_a_copy_asks_nothing_twice(dataset: Dataset) -> None:
         dataset.annotate(MODEL, base_url=models.url)
         copy = dataset.copy_to(dataset.path.parent / "copy")
         parts = dataset.split(0.5, 0.5).copy_to(dataset.path.parent / "parts")
-        for each in (copy, *(Dataset.open(part) for part in dataset.path.parent.glob("parts/*"))):
-            assert each.annotate(MODEL, base_url=models.url, replace=True).asked == 0
+        for twin in (copy, *(Dataset.open(part) for part in dataset.path.parent.glob("parts/*"))):
+            assert twin.annotate(MODEL, base_url=models.url, replace=True).asked == 0
         assert len(models.requests) == 6
     assert parts
 
@@ -303,9 +303,9 @@ def test_damaged_files_are_not_asked_about(dataset: Dataset) -> None:
     ],
 )
 def test_arguments(dataset: Dataset, arguments: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidArgumentError) as found:
+    with pytest.raises(InvalidArgumentError) as refusal:
         dataset.annotate(**{"model": MODEL, **arguments})
-    assert found.value.field == field
+    assert refusal.value.field == field
 
 
 def test_sounds_take_a_model_for_speech(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -93,8 +93,8 @@ def test_an_order_of_a_label_makes_room_for_another_one(tmp_path: Path) -> None:
     for key in ("k1", "k2"):
         forget_order(tmp_path, key)
     assert [record.forgotten for _, record in read_books([tmp_path])] == [True, True]
-    (kept, given_up) = names(orders)
-    assert kept == "k2.json"
+    (survivor, given_up) = names(orders)
+    assert survivor == "k2.json"
     assert given_up.startswith("key-")
 
 

@@ -201,13 +201,13 @@ def test_a_job_becomes_a_bucket(
 ) -> None:
     """Posted, followed, fetched, verified: exactly what was bought is there, and nothing secret."""
     dest = {"s3": f"s3://{bucket}/a/b", "memory": f"memory://{bucket}/a/b"}.get(kind, f"s3://{bucket}")
-    told: list[Any] = []
-    dataset = connect(quick_server).jobs.collect(dest, **JOB, files_needed=4, on_progress=told.append)
+    reports: list[Any] = []
+    dataset = connect(quick_server).jobs.collect(dest, **JOB, files_needed=4, on_progress=reports.append)
     assert len(dataset) == 4
     assert dataset.job is not None
     assert dataset.job.status == "completed"
     assert dataset.verify()
-    assert (told[-1].files_done, told[-1].bytes_done) == (4, sum(r.size_bytes for r in dataset))
+    assert (reports[-1].files_done, reports[-1].bytes_done) == (4, sum(r.size_bytes for r in dataset))
     if kind == "memory":
         objects = {name: MemoryFileSystem().cat_file(name) for name in MemoryFileSystem().find(bucket)}
         below = f"/{bucket}/a/b/"
@@ -247,10 +247,10 @@ def test_the_same_call_fetches_what_is_missing_only(
     """Told by one listing, not by a request for each file."""
     _, missing, _ = damage(s3, bucket, dataset)
     since, asked = len(over[0].requests), len(s3.requests)
-    again = fill()
+    refill = fill()
     assert downloads(over[0], since) == [dataset.records[1].file_id]
     assert len([r for r in s3.requests[asked:] if r.method in ("GET", "HEAD") and "/data/" in r.path]) == 0
-    assert missing in [record.file_name for record in again]
+    assert missing in [record.file_name for record in refill]
     asked = len(s3.requests)
     fill()
     assert not [r for r in s3.requests[asked:] if of_data()(r)]
@@ -427,8 +427,8 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
         file = next(iter(client.files.list(over[1])))
     folder = Folder(f"memory://{bucket}/late")
     assert folder.lock()
-    (wanted,), _ = folder.plan([file], Source(over[1], mixed=False, origin=ORIGIN))
-    wanted.target.write_bytes(b"x")
+    (download,), _ = folder.plan([file], Source(over[1], mixed=False, origin=ORIGIN))
+    download.target.write_bytes(b"x")
     put = folder._writer.put
 
     def put_as_the_run_ends(path: Path) -> None:
@@ -453,10 +453,10 @@ def test_a_store_that_stumbles_is_asked_again(fill: Fill, s3: S3, turn: int) -> 
     """Whatever it was that it did not take, and however: each object meets each fault in one of three turns."""
     faults = STUMBLES[turn:] + STUMBLES[:turn]
     hits = [
-        s3.fault(named(name), **each) for name, each in zip((ORDER, MANIFEST, ".jpg"), faults, strict=True)
+        s3.fault(named(name), **fault) for name, fault in zip((ORDER, MANIFEST, ".jpg"), faults, strict=True)
     ]
     assert fill().verify()
-    assert all(each.hits for each in hits)
+    assert all(fault.hits for fault in hits)
 
 
 def test_a_store_that_refuses_all_ends_the_run(fill: Fill, s3: S3, bucket: str, dest: str) -> None:
@@ -573,7 +573,7 @@ def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
         assert dataset.labels == ["halt"]
         state = dataset.verify()
         assert (len(state.missing), state.mismatched, state.extra) == (1, (), ())
-    assert sorted(each.name for each in (UPath(dest) / "data").iterdir()) == ["halt"]
+    assert sorted(folder.name for folder in (UPath(dest) / "data").iterdir()) == ["halt"]
 
 
 def test_a_record_is_not_written_over(
@@ -690,9 +690,9 @@ def test_rows_do_not_wait_for_ever(
     dest = f"memory://{bucket}/slow"
     folder = Folder(dest)
     folder.lock()
-    wanted, _ = folder.plan(files, Source(over[1], mixed=False, origin=ORIGIN))
-    for file, one in zip(files, wanted, strict=True):
-        one.target.write_bytes(b"x")
+    downloads, _ = folder.plan(files, Source(over[1], mixed=False, origin=ORIGIN))
+    for file, download in zip(files, downloads, strict=True):
+        download.target.write_bytes(b"x")
         folder.add(file, Source(over[1], mixed=False, origin=ORIGIN), size_bytes=1, sha256="0" * 64)
     folder.catch_up()
     assert len(Dataset.open(dest)) == 1
@@ -780,15 +780,15 @@ def test_a_death_costs_nothing(
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     assert died.returncode == -signal.SIGKILL, died.stderr
-    there = {Path(name).stem for name in s3.objects(bucket) if "/data/" in name}
+    old_ids = {Path(name).stem for name in s3.objects(bucket) if "/data/" in name}
     since = len(quick_server.requests)
     with quick_server.client() as client:
         dataset = client.jobs.collect(dest, **JOB, files_needed=FILES)
     assert dataset.verify()
     assert len(dataset) == FILES
     fetched = downloads(quick_server, since)
-    assert not there & {*fetched}
-    assert len(fetched) == len({*fetched}) == FILES - len(there)
+    assert not old_ids & {*fetched}
+    assert len(fetched) == len({*fetched}) == FILES - len(old_ids)
     assert s3.half_done(bucket) == []
     assert jobs_bought(quick_server) == 1
 
@@ -797,8 +797,8 @@ def test_a_death_costs_nothing(
 def test_what_a_killed_process_has_fetched_is_cleared(fill: Fill, s3: S3, tmp_path: Path) -> None:
     """By the next run, whatever bucket that is for; not what lives, is young, or leads elsewhere."""
     stage, mine = tmp_path / "stage", tmp_path / "mine"
-    others = [stage / f"{_bucket._STAGE}{name}" for name in ("dead", "alive", "young", "link")]
-    dead, alive, young, link = others
+    folders = [stage / f"{_bucket._STAGE}{name}" for name in ("dead", "alive", "young", "link")]
+    dead, alive, young, link = folders
     for folder in (dead, alive, young, mine):
         folder.mkdir()
         (folder / "file_1.jpg").write_bytes(b"x")
@@ -808,7 +808,7 @@ def test_what_a_killed_process_has_fetched_is_cleared(fill: Fill, s3: S3, tmp_pa
     for folder in (dead, alive, link):
         os.utime(folder, (0, 0), follow_symlinks=False)
     fill()
-    assert [folder for folder in others if folder.exists()] == [alive, young, link]
+    assert [folder for folder in folders if folder.exists()] == [alive, young, link]
     assert [*mine.iterdir()] == [mine / "file_1.jpg"]
     lock.release()
     fill()

@@ -28,34 +28,34 @@ from .support import JOB
 DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
 
 
-def fields_of(dest: Path, **wanted: int) -> dict[str, Any]:
+def fields_of(dest: Path, **counts: int) -> dict[str, Any]:
     """A campaign that can just be paid."""
     return {
         "dest": str(dest),
-        "budget_cents": 10 * sum(wanted.values()),
+        "budget_cents": 10 * sum(counts.values()),
         "defaults": DEFAULTS,
-        "jobs": {label: {"files_needed": files} for label, files in wanted.items()},
+        "jobs": {label: {"files_needed": files} for label, files in counts.items()},
     }
 
 
-def check_once(server: MockServer, dest: Path, **wanted: int) -> None:
+def check_once(server: MockServer, dest: Path, **counts: int) -> None:
     """As many files ordered of each label as wanted, paid once, and every one there."""
     server.check_books()
     with server.client() as client:
         jobs = list(client.jobs.list())
         lines = list(client.billing.transactions(type="deduction"))
-    ordered = dict.fromkeys(wanted, 0)
+    ordered = dict.fromkeys(counts, 0)
     for job in jobs:
         ordered[(job.metadata or {})["firsthandapi_label"]] += job.files_needed or 0
-    assert ordered == wanted
-    assert sum(line.amount_cents or 0 for line in lines) == -10 * sum(wanted.values())
+    assert ordered == counts
+    assert sum(line.amount_cents or 0 for line in lines) == -10 * sum(counts.values())
     dataset = Dataset.open(dest)
     assert dataset.verify()
-    assert {label: sum(row.label == label for row in dataset) for label in wanted} == wanted
+    assert {label: sum(row.label == label for row in dataset) for label in counts} == counts
     assert all(row.worker_id for row in dataset)
     ledger = LedgerFolder(dest).read()
     assert ledger is not None
-    assert ledger.spent_cents == 10 * sum(wanted.values())
+    assert ledger.spent_cents == 10 * sum(counts.values())
     assert all(order.closed for order in ledger.orders)
 
 
@@ -78,13 +78,13 @@ class QuickClock(Clock):
 STEPS = [(owner, name) for owner, name in campaigner.STEPS if name not in ("put", "add")]
 
 
-def run(server: MockServer, dest: Path, dies_at: int | None, **wanted: int) -> bool:
+def run(server: MockServer, dest: Path, dies_at: int | None, **counts: int) -> bool:
     """Run the campaign, in a process that dies at a half step; whether it came to its end."""
     with pytest.MonkeyPatch.context() as patched, FirstHandClient(server.api_key, server.url) as client:
         client._transport.shared.clock = QuickClock(server)
         make_mortal(STEPS, dies_at, patched.setattr, die)
         try:
-            client.campaigns.run(Campaign(**fields_of(dest, **wanted)))
+            client.campaigns.run(Campaign(**fields_of(dest, **counts)))
         except Death:
             return False
     return True
@@ -99,15 +99,15 @@ def test_whatever_step_it_dies_at_no_order_is_made_twice(deaths: list[int]) -> N
     """The record, the POST, the rows: before and after each of them."""
     with tempfile.TemporaryDirectory() as folder, MockServer(speed=0) as server:
         server.rate_limit = server.organization_rate_limit = None
-        dest, wanted = Path(folder) / "signs", {"stop": 2, "yield": 1}
+        dest, counts = Path(folder) / "signs", {"stop": 2, "yield": 1}
         for dies_at in deaths:
-            run(server, dest, dies_at, **wanted)
-        assert run(server, dest, None, **wanted)
-        check_once(server, dest, **wanted)
+            run(server, dest, dies_at, **counts)
+        assert run(server, dest, None, **counts)
+        check_once(server, dest, **counts)
 
 
-def start(server: MockServer, dest: Path, wanted: dict[str, int], **options: Any) -> subprocess.Popen[str]:
-    campaign = fields_of(dest, **wanted)
+def start(server: MockServer, dest: Path, counts: dict[str, int], **options: Any) -> subprocess.Popen[str]:
+    campaign = fields_of(dest, **counts)
     return started(campaigner, api_key=server.api_key, base_url=server.url, campaign=campaign, **options)
 
 
@@ -116,12 +116,12 @@ def start(server: MockServer, dest: Path, wanted: dict[str, int], **options: Any
 def test_killed_processes_cost_nothing(tmp_path: Path) -> None:
     """Five labels, `kill -9` at random steps: spent as planned, every file verified, no order twice."""
     chance = random.Random(int(os.environ.get("SOAK_SEED", "1")))
-    wanted = dict.fromkeys(("stop", "yield", "merge", "detour", "exit"), 3)
+    counts = dict.fromkeys(("stop", "yield", "merge", "detour", "exit"), 3)
     killed = 0
     with MockServer(speed=300) as server:
         server.rate_limit = server.organization_rate_limit = None
         while killed < 40:
-            process = start(server, tmp_path, wanted, die_at=chance.randrange(1, 80))
+            process = start(server, tmp_path, counts, die_at=chance.randrange(1, 80))
             _, errors = end_of(process)
             assert process.returncode in (0, -signal.SIGKILL), errors
             killed += process.returncode != 0
@@ -131,8 +131,8 @@ def test_killed_processes_cost_nothing(tmp_path: Path) -> None:
                 assert not [*state.mismatched, *state.missing]
             if process.returncode == 0:
                 # All is there: there is something to do for the next only if it wants more.
-                wanted = {label: count + 4 for label, count in wanted.items()}
-        process = start(server, tmp_path, wanted)
+                counts = {label: count + 4 for label, count in counts.items()}
+        process = start(server, tmp_path, counts)
         _, errors = end_of(process)
         assert process.returncode == 0, errors
-        check_once(server, tmp_path, **wanted)
+        check_once(server, tmp_path, **counts)

@@ -119,16 +119,16 @@ def test_a_campaign_obeys_what_was_decided(world: World) -> None:
     plan = world.client.campaigns.plan(campaign)
     assert [(order.label, order.files) for order in plan.orders] == [("stop", 2)]
     assert "excluded: stop (dark)" in str(plan)
-    kept = world.campaign(stop=3, give_way=2, replace_excluded=False)
-    assert [order.files for order in world.client.campaigns.plan(kept).orders] == [1]
-    again = world.run(plan)
-    assert labels(again) == ["give_way"] * 3 + ["stop"] * 3
-    assert out.file_id not in {row.file_id for row in again}
+    variant = world.campaign(stop=3, give_way=2, replace_excluded=False)
+    assert [order.files for order in world.client.campaigns.plan(variant).orders] == [1]
+    rerun = world.run(plan)
+    assert labels(rerun) == ["give_way"] * 3 + ["stop"] * 3
+    assert out.file_id not in {row.file_id for row in rerun}
     assert world.ordered() == [3, 2, 2]
-    assert (world.spent(), again.verify().ok) == (70, True)
+    assert (world.spent(), rerun.verify().ok) == (70, True)
     since = len(world.server.requests)
-    assert (labels(world.run(campaign)), world.server.requests[since:]) == (labels(again), [])
-    again.include(out)
+    assert (labels(world.run(campaign)), world.server.requests[since:]) == (labels(rerun), [])
+    rerun.include(out)
     assert world.client.campaigns.plan(campaign).orders == ()
     # A label that moves takes its decisions along.
     last = world.run(world.campaign(stop=3, yield_=2, moved={"give_way": "yield_"}))
@@ -150,10 +150,10 @@ def test_a_copy_without_hidden_files_counts_what_is_excluded(world: World) -> No
     manifest.write_bytes(rows)
     plan = world.client.campaigns.plan(campaign)
     assert [(order.label, order.files) for order in plan.orders] == [("give_way", 1)]
-    again = world.run(campaign)
-    assert (labels(again), world.ordered()) == (["give_way"] * 2 + ["stop"] * 3, [3, 2, 1])
-    assert (again.verify().ok, world.client.campaigns.plan(campaign).orders) == (True, ())
-    assert labels(world.run(campaign)) == labels(again)
+    rerun = world.run(campaign)
+    assert (labels(rerun), world.ordered()) == (["give_way"] * 2 + ["stop"] * 3, [3, 2, 1])
+    assert (rerun.verify().ok, world.client.campaigns.plan(campaign).orders) == (True, ())
+    assert labels(world.run(campaign)) == labels(rerun)
 
 
 def test_run_again_it_asks_nothing(world: World) -> None:
@@ -162,11 +162,11 @@ def test_run_again_it_asks_nothing(world: World) -> None:
     first = world.run(campaign)
     since = len(world.server.requests)
     seen: list[CampaignProgress] = []
-    again = world.run(campaign, on_progress=seen.append)
+    rerun = world.run(campaign, on_progress=seen.append)
     assert world.server.requests[since:] == []
-    assert again.records == first.records
+    assert rerun.records == first.records
     assert (seen[-1].files_done, seen[-1].files_total) == (5, 5)
-    assert seen[-1].bytes_done == sum(record.size_bytes for record in again)
+    assert seen[-1].bytes_done == sum(record.size_bytes for record in rerun)
 
 
 def test_with_nothing_to_do_the_manifest_is_read_as_often_for_many_labels(
@@ -191,8 +191,8 @@ def test_a_list_that_was_read_is_not_read_again_at_the_end(world: World, monkeyp
     """Where as many files were met as were ordered and are counted, only the new ones are read."""
     monkeypatch.setattr(internals(world, "following"), "LARGEST_PAGE", 10)
     world.run(world.campaign(stop=23))
-    pages = [each for each in world.server.requests if each.path.endswith("/files") and each.method == "GET"]
-    assert sum("cursor" in each.query for each in pages) < 2
+    pages = [page for page in world.server.requests if page.path.endswith("/files") and page.method == "GET"]
+    assert sum("cursor" in page.query for page in pages) < 2
 
 
 def test_a_running_job_of_a_removed_label_is_still_brought(world: World) -> None:
@@ -270,12 +270,12 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
     """No row is without its file at any time, and nothing is ordered."""
     world.run(world.campaign(stop=2, give_way=1))
     world.client.files.download_all(world.jobs()[0].id, world.dest.with_name("other"), label="stop")
-    (kept,) = (world.dest.with_name("other") / ORDERS).iterdir()
-    orders = {each.name for each in (world.dest / ORDERS).iterdir()}
+    (record,) = (world.dest.with_name("other") / ORDERS).iterdir()
+    orders = {path.name for path in (world.dest / ORDERS).iterdir()}
     for half_steps in range(1, 20):
         copy = world.dest.with_name(f"copy{half_steps}")
         shutil.copytree(world.dest, copy)
-        shutil.copy(kept, copy / ORDERS / "label-stop.json")
+        shutil.copy(record, copy / ORDERS / "label-stop.json")
         moved = world.campaign(halt=2, give_way=1, dest=copy, moved={"stop": "halt"})
         with monkeypatch.context() as patched:
             make_mortal(MOVING, half_steps, patched.setattr, die)
@@ -289,7 +289,7 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
         assert labels(dataset) == ["give_way", "halt", "halt"]
         assert dataset.verify()
         assert not dataset.verify().extra
-        assert {each.name for each in (copy / ORDERS).iterdir()} == {"label-halt.json", *orders}
+        assert {path.name for path in (copy / ORDERS).iterdir()} == {"label-halt.json", *orders}
     assert world.ordered() == [2, 1]
 
 
@@ -309,7 +309,7 @@ def test_on_the_free_tier_labels_are_ordered_one_after_the_other(world: World) -
     free_tier(world).close()
     dataset = world.run(world.campaign(200, stop=2, give_way=1, halt=1))
     assert labels(dataset) == ["give_way", "halt", "stop", "stop"]
-    posts = [each.status for each in world.server.requests if f"{each.method} {each.path}" == POST]
+    posts = [post.status for post in world.server.requests if f"{post.method} {post.path}" == POST]
     assert posts == [201, 403, 201, 403, 201]
     assert world.ledger().spent_cents == 40
 
@@ -317,15 +317,15 @@ def test_on_the_free_tier_labels_are_ordered_one_after_the_other(world: World) -
 @pytest.mark.both
 def test_another_job_of_the_free_tier_ends_the_run_in_words(world: World) -> None:
     """Nobody knows when it ends; the same call continues."""
-    with free_tier(world) as other:
+    with free_tier(world) as client:
         world.clock.wall = world.server.clock.now()
-        job = other.jobs.create(**JOB, files_needed=1)
+        job = client.jobs.create(**JOB, files_needed=1)
         with pytest.raises(
             PermissionDeniedError, match="no job of this campaign is unfinished, so another one"
         ):
             world.run(world.campaign(200, stop=1))
         assert [order.is_refused for order in world.ledger().orders] == [True]
-        other.jobs.cancel(job.id)
+        client.jobs.cancel(job.id)
     assert labels(world.run(world.campaign(200, stop=1))) == ["stop"]
 
 
@@ -346,7 +346,7 @@ def test_a_label_is_cancelled_and_its_refund_is_booked(world: World) -> None:
     """Its unfinished jobs and no others; the next run orders what the campaign still wants of it."""
     world.stop_after(0, world.campaign(stop=2, give_way=2))
     plan = world.client.campaigns.plan(world.campaign(stop=2, give_way=2))
-    assert [each.refundable_cents for each in plan.labels] == [20, 20]
+    assert [label.refundable_cents for label in plan.labels] == [20, 20]
     (job,) = world.client.campaigns.cancel(world.campaign(give_way=2), "stop")
     assert (job.status, job.metadata["firsthandapi_label"]) == ("cancelled", "stop")
     refunds = {order.label: order.record.refund_cents for order in world.ledger().orders}
@@ -374,13 +374,13 @@ def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) 
     look = internals(world, "looking").Looking.ledger
 
     def late(*args: Any) -> Any:
-        found = look(*args)
+        answer = look(*args)
         if world.connect.kind == "sync":
             world.server.clock.advance(minutes=5)
-            return found
+            return answer
 
         async def later() -> Any:
-            ledger = await found
+            ledger = await answer
             world.server.clock.advance(minutes=5)
             return ledger
 
@@ -396,11 +396,11 @@ def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) 
 def test_a_label_is_cancelled_beside_a_run(world: World) -> None:
     """The run has the folder, and books the refund when it sees the job end."""
     world.stop_after(0, world.campaign(stop=2))
-    before = world.ledger()
+    old_ledger = world.ledger()
     folder = Folder(world.dest)
     assert folder.lock()
     (job,) = world.client.campaigns.cancel(world.campaign(stop=2), "stop")
-    assert (job.status, world.ledger()) == ("cancelled", before)
+    assert (job.status, world.ledger()) == ("cancelled", old_ledger)
     folder.close()
     assert world.client.campaigns.plan(world.campaign(stop=2)).spent_cents == 0
 
@@ -520,17 +520,17 @@ def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
     ends: list[float] = []
 
     def work() -> None:
-        (first, *others) = world.server._world.state.jobs.values()
+        (first, *later_jobs) = world.server._world.state.jobs.values()
         if first.status in ("open", "in_progress") and len(world.server._world.state.submissions) < 3:
             world.server.submit(first.id, content=contents.pop(), content_type="image/jpeg")
         elif first.status in ("open", "in_progress") and first.files_approved == 3:
             with world.server.client() as client:
                 client.jobs.cancel(first.id)
             ends.append(world.clock.now)
-        if others and not ends[1:]:
+        if later_jobs and not ends[1:]:
             ends.append(world.clock.now)
-        if others and contents:
-            world.server.submit(others[0].id, content=contents.pop(), content_type="image/jpeg")
+        if later_jobs and contents:
+            world.server.submit(later_jobs[0].id, content=contents.pop(), content_type="image/jpeg")
 
     world.after_pause = work
     assert len(world.run(world.campaign(50, stop=5))) == 5
@@ -542,11 +542,11 @@ def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
 def deliver(world: World, contents: list[bytes]) -> None:
     """Let a worker submit the next of these files that nobody has submitted, if a job has room."""
     state = world.server._world.state
-    left = contents[len(state.submissions) :]
+    rest = contents[len(state.submissions) :]
     for job in state.jobs.values():
-        if left and job.status in ("open", "in_progress"):
+        if rest and job.status in ("open", "in_progress"):
             with contextlib.suppress(ValueError):  # all of its slots are taken
-                world.server.submit(job.id, content=left.pop(0), content_type="image/jpeg")
+                world.server.submit(job.id, content=rest.pop(0), content_type="image/jpeg")
 
 
 @pytest.mark.parametrize("lists", ["twice", "another's"])
@@ -668,11 +668,11 @@ def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
 def test_an_order_of_a_label_that_is_gone_is_not_posted(world: World) -> None:
     """It is looked for, and costs, since it may have been; with its label it comes back, by its key."""
     world.lose_order(world.campaign(stop=2))
-    other = world.campaign(give_way=1)
-    plan = world.client.campaigns.plan(other)
+    next_campaign = world.campaign(give_way=1)
+    plan = world.client.campaigns.plan(next_campaign)
     assert [(order.label, order.files) for order in plan.orders] == [("give_way", 1)]
     assert (plan.spent_cents, plan.cost_cents) == (20, 10)
-    assert len(world.run(other)) == 1
+    assert len(world.run(next_campaign)) == 1
     assert world.ordered() == [1]
     assert len(world.run(world.campaign(stop=2, give_way=1))) == 3
     assert world.ordered() == [1, 2]
@@ -734,15 +734,15 @@ def test_a_refused_order_costs_nothing_once_a_later_search_has_not_found_it(
     world.server.faults.add(path="/v1/jobs", method="POST", status=402)
     with pytest.raises(InsufficientCreditsError):
         world.run(world.campaign(stop=2))
-    other = world.campaign(20, give_way=2)
+    next_campaign = world.campaign(20, give_way=2)
     for seconds in (0, 61):
         world.clock.wall += seconds
-        assert world.client.campaigns.plan(other).spent_cents == 20
+        assert world.client.campaigns.plan(next_campaign).spent_cents == 20
         with pytest.raises(SpendLimitError, match="nothing was ordered"):
-            world.run(other)
+            world.run(next_campaign)
     monkeypatch.setattr(order_requests, "served_at", lambda headers: (served_at(headers) or 0) + 61)
-    assert world.client.campaigns.plan(other).spent_cents == 0
-    assert len(world.run(other)) == 2
+    assert world.client.campaigns.plan(next_campaign).spent_cents == 0
+    assert len(world.run(next_campaign)) == 2
     assert {order.label for order in world.ledger().orders} == {"stop", "give_way"}
     assert world.ledger().spent_cents == world.spent() == 20
 
@@ -750,11 +750,11 @@ def test_a_refused_order_costs_nothing_once_a_later_search_has_not_found_it(
 @pytest.mark.both
 def test_one_walk_looks_for_all_orders_without_a_response(world: World) -> None:
     """Then each is sent with its key, and the list is not read again for it."""
-    wanted = {"stop": 1, "give_way": 2, "halt": 3}
-    for label, files in wanted.items():
+    counts = {"stop": 1, "give_way": 2, "halt": 3}
+    for label, files in counts.items():
         world.lose_order(world.campaign(**{label: files}))
     since = len(world.server.requests)
-    assert len(world.run(world.campaign(**wanted))) == 6
+    assert len(world.run(world.campaign(**counts))) == 6
     asked = api(world.server, since)
     first = asked.index(POST)
     assert asked[first : first + 3] == [POST] * 3
@@ -845,7 +845,7 @@ def test_a_job_that_the_service_has_posted_twice_is_counted_and_named(
     ):
         world.run(campaign, timeout=5)
     twin = world.jobs()[1]
-    (text,) = [each.getMessage() for each in caplog.records if "both posted" in each.getMessage()]
+    (text,) = [record.getMessage() for record in caplog.records if "both posted" in record.getMessage()]
     assert text.endswith(f"run firsthandapi jobs cancel {twin.id}")
     plan = world.client.campaigns.plan(campaign)
     assert (plan.orders, plan.spent_cents) == ((), 60)
@@ -884,8 +884,8 @@ def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World, hou
     contents = [bytes([n]) * 9 for n in range(4)]
 
     def work() -> None:
-        (first, *others) = world.server._world.state.jobs.values()
-        if first.status == "open" and not others:
+        (first, *later_jobs) = world.server._world.state.jobs.values()
+        if first.status == "open" and not later_jobs:
             sent = world.ledger().orders[0]
             key = order_key(world.ledger().campaign, "stop", 1)
             fields = {**sent.request, "metadata": {**sent.request["metadata"], KEY_METADATA: key}}
@@ -1051,7 +1051,7 @@ def test_an_expired_url_is_refreshed(world: World) -> None:
     """Of whichever job it is."""
     world.server.faults.add(path="/files/*", expired_url=True)
     assert len(world.run(world.campaign(stop=2, give_way=1))) == 3
-    assert sum("/refresh_url" in each for each in api(world.server)) == 1
+    assert sum("/refresh_url" in call for call in api(world.server)) == 1
 
 
 @pytest.mark.both
@@ -1061,7 +1061,7 @@ def test_a_service_that_fails_for_a_while_is_borne(world: World) -> None:
     world.server.faults.add(path="/v1/jobs", method="GET", status=503, times=3, after=2)
     assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
     assert not [
-        each for each in api(world.server) if each.startswith("GET /v1/jobs/") and each.count("/") == 3
+        call for call in api(world.server) if call.startswith("GET /v1/jobs/") and call.count("/") == 3
     ]
 
 
@@ -1086,8 +1086,8 @@ def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monke
     world.server.faults.add(path="/v1/jobs/*", status=503)
     since = len(world.server.requests)
     assert len(world.run(campaign)) == 3
-    asked = [each for each in api(world.server, since) if each == LIST or each.count("/") == 3]
-    beats = " ".join("list" if each == LIST else "job" for each in asked).split("list")
+    asked = [call for call in api(world.server, since) if call == LIST or call.count("/") == 3]
+    beats = " ".join("list" if call == LIST else "job" for call in asked).split("list")
     assert max(beat.count("job") for beat in beats) == 2
 
 
@@ -1232,6 +1232,6 @@ def test_many_jobs_cost_few_requests_and_bring_files_soon(by_hand: World, count:
     assert len(asked) - 2 * count <= 20 * math.ceil(minutes)
     # In no minute are there more than the service allows.
     times = [when for when, _ in sent]
-    for number, (when, before) in enumerate(sent):
+    for number, (when, total) in enumerate(sent):
         last = bisect.bisect_right(times, when + 60) - 1
-        assert when < at or sent[last][1] - before <= 100, number
+        assert when < at or sent[last][1] - total <= 100, number

@@ -72,20 +72,20 @@ def no_thread_is_left() -> Iterator[None]:
 
 def test_a_job_becomes_a_folder(buyer: Buyer) -> None:
     """Posted, followed, fetched, verified: the folder holds exactly what was bought."""
-    told: list[Any] = []
+    reports: list[Any] = []
     dataset = buyer.client.jobs.collect(
-        buyer.dest / "signs", **JOB, files_needed=25, metadata={"mine": 1}, on_progress=told.append
+        buyer.dest / "signs", **JOB, files_needed=25, metadata={"mine": 1}, on_progress=reports.append
     )
     assert len(dataset) == len(list(dataset)) == 25
     assert dataset.verify()
     assert dataset.job is not None
     assert dataset.job.status == "completed"
     assert whole(buyer.dest / "signs")
-    assert (told[0].job.status, told[0].files_done, told[0].files_total) == ("open", 0, 25)
-    assert (told[-1].files_done, told[-1].files_total) == (25, 25)
-    assert {each.job.id for each in told} == {dataset.job.id}
-    assert told[-1].bytes_done == told[-1].bytes_total == sum(record.size_bytes for record in dataset)
-    assert [each.files_done for each in told] == sorted(each.files_done for each in told)
+    assert (reports[0].job.status, reports[0].files_done, reports[0].files_total) == ("open", 0, 25)
+    assert (reports[-1].files_done, reports[-1].files_total) == (25, 25)
+    assert {report.job.id for report in reports} == {dataset.job.id}
+    assert reports[-1].bytes_done == reports[-1].bytes_total == sum(record.size_bytes for record in dataset)
+    assert [report.files_done for report in reports] == sorted(report.files_done for report in reports)
     (post,) = [r for r in buyer.server.requests if r.method == "POST"]
     sent = json.loads(post.body)
     assert sent["metadata"] == {
@@ -102,8 +102,8 @@ def test_the_same_call_again_fetches_nothing(buyer: Buyer) -> None:
     """A finished folder costs the job, its list, and not one download."""
     first = buyer.collect(5)
     since = len(buyer.server.requests)
-    again = buyer.collect(5)
-    assert [r.file_id for r in again] == [r.file_id for r in first]
+    rerun = buyer.collect(5)
+    assert [r.file_id for r in rerun] == [r.file_id for r in first]
     assert api(buyer.server, since) == [f"GET /v1/jobs/{first.job.id}", f"GET /v1/jobs/{first.job.id}/files"]
     assert downloads(buyer.server, since) == []
 
@@ -160,38 +160,38 @@ def test_files_are_fetched_while_the_job_runs(patient: Buyer) -> None:
 def test_download_all_takes_what_there_is(patient: Buyer) -> None:
     """The job need not be over, and a second run fetches the rest only."""
     job_id = patient.client.jobs.create(**JOB, files_needed=5).id
-    for wanted in (2, 4):
+    for total in (2, 4):
         patient.server.submit(job_id)
         patient.deliver(job_id)
         since = len(patient.server.requests)
-        assert len(patient.client.files.download_all(job_id, patient.dest)) == wanted
+        assert len(patient.client.files.download_all(job_id, patient.dest)) == total
         assert len(downloads(patient.server, since)) == 2
     assert whole(patient.dest)
 
 
 def test_callbacks_run_where_the_caller_is(quick_server: MockServer, tmp_path: Path) -> None:
     """In the caller's thread; with the async client in its loop, awaited if they are coroutine functions."""
-    here = threading.current_thread()
-    told: list[Any] = []
+    caller = threading.current_thread()
+    threads: list[Any] = []
     with quick_server.client() as client:
         client.jobs.collect(
             tmp_path / "a",
             **JOB,
             files_needed=3,
-            on_progress=lambda _: told.append(threading.current_thread()),
+            on_progress=lambda _: threads.append(threading.current_thread()),
         )
-    assert set(told) == {here}
+    assert set(threads) == {caller}
 
     async def main(kind: str) -> None:
         async def tell(_: Any) -> None:
             await (trio.lowlevel.checkpoint() if kind == "trio" else asyncio.sleep(0))
-            told.append(threading.current_thread())
+            threads.append(threading.current_thread())
 
-        told.clear()
+        threads.clear()
         async with quick_server.async_client() as client:
             dataset = await client.jobs.collect(tmp_path / kind, **JOB, files_needed=3, on_progress=tell)
         assert dataset.verify()
-        assert set(told) == {here}
+        assert set(threads) == {caller}
 
     asyncio.run(main("asyncio"))
     trio.run(main, "trio")
@@ -296,12 +296,12 @@ def test_a_key_that_may_have_arrived_is_never_forgotten(buyer: Buyer) -> None:
 
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
     """A completed job whose list of files is one of these after the other, then the last for ever."""
-    left = list(pages)
+    pages_left = list(pages)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if not request.url.path.endswith("/files"):
             return httpx.Response(200, json={"id": "job_1", "status": "completed"})
-        return httpx.Response(200, content=left.pop(0) if len(left) > 1 else left[0])
+        return httpx.Response(200, content=pages_left.pop(0) if len(pages_left) > 1 else pages_left[0])
 
     return answer
 
@@ -439,8 +439,8 @@ def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(buyer: Buye
 def test_another_request_into_the_folder_is_refused(buyer: Buyer) -> None:
     """By collect and download_all alike; nothing is sent for it."""
     buyer.collect(1, buyer.dest / "a")
-    other = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
-    buyer.client.files.download_all(other, buyer.dest / "b")
+    second_id = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
+    buyer.client.files.download_all(second_id, buyer.dest / "b")
     since = len(buyer.server.requests)
     with pytest.raises(InvalidArgumentError, match="files_needed differ"):
         buyer.collect(2, buyer.dest / "a")
@@ -449,7 +449,7 @@ def test_another_request_into_the_folder_is_refused(buyer: Buyer) -> None:
     with pytest.raises(InvalidArgumentError, match="download_all"):
         buyer.collect(1, buyer.dest / "b")
     with pytest.raises(InvalidArgumentError, match="another job"):
-        buyer.client.files.download_all(other, buyer.dest / "a")
+        buyer.client.files.download_all(second_id, buyer.dest / "a")
     assert len(buyer.server.requests) == since
 
 
@@ -496,8 +496,8 @@ def test_a_key_of_the_callers_finds_its_job_at_any_age(buyer: Buyer) -> None:
     first = buyer.collect(1, buyer.dest / "a", idempotency_key="nightly")
     for days in (0, 2):
         buyer.server.clock.advance(days=days)
-        again = buyer.collect(1, buyer.dest / f"b{days}", idempotency_key="nightly")
-        assert again.job.id == first.job.id
+        rerun = buyer.collect(1, buyer.dest / f"b{days}", idempotency_key="nightly")
+        assert rerun.job.id == first.job.id
     with pytest.raises(InvalidArgumentError, match=f"nightly has already bought {first.job.id}") as caught:
         buyer.collect(2, buyer.dest / "c", idempotency_key="nightly")
     assert caught.value.field == "idempotency_key"
@@ -536,8 +536,8 @@ def test_a_job_that_is_cancelled_gives_what_there_is(patient: Buyer) -> None:
     with in_background(patient.collect, 3) as ended:
         job_id = wait_for_job(patient.server)
         patient.deliver(job_id)
-        with patient.server.client() as other:
-            other.jobs.cancel(job_id)
+        with patient.server.client() as client:
+            client.jobs.cancel(job_id)
     (error,) = ended
     assert isinstance(error, IncompleteJobError)
     assert error.job.status == "cancelled"
@@ -674,14 +674,14 @@ def test_a_folder_of_another_service_is_told_so(
 ) -> None:
     """As where the bundled server was started anew: the error names the folder, which stays as it is."""
     job = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1).job
-    before = (tmp_path / ORDER).read_bytes()
+    content = (tmp_path / ORDER).read_bytes()
     elsewhere = connect(shared_server)
-    said = re.escape(f"{tmp_path} is the folder of {job.id}")
-    with pytest.raises(NotFoundError, match=said):
+    message = re.escape(f"{tmp_path} is the folder of {job.id}")
+    with pytest.raises(NotFoundError, match=message):
         elsewhere.jobs.collect(tmp_path, **JOB, files_needed=1)
-    with pytest.raises(NotFoundError, match=said):
+    with pytest.raises(NotFoundError, match=message):
         elsewhere.files.download_all(job.id, tmp_path)
-    assert (tmp_path / ORDER).read_bytes() == before
+    assert (tmp_path / ORDER).read_bytes() == content
     assert whole(tmp_path)
     if os.name != "nt":  # which has no such names
         odd = tmp_path.rename(f"{tmp_path}\nb\x1b[2J")
@@ -806,17 +806,17 @@ def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
     with pytest.raises(Stop) as caught:
         patient.collect(2, patient.dest / "signs", on_progress=stop)
     (job,) = patient.client.jobs.list()
-    again = f"The job {job.id} continues: run the same call again"
-    assert caught.value.__notes__ == [f"{again}, which posts no other job"]
+    advice = f"The job {job.id} continues: run the same call again"
+    assert caught.value.__notes__ == [f"{advice}, which posts no other job"]
     with pytest.raises(Stop) as caught:
         patient.client.jobs.wait(job.id, on_update=stop)
-    assert caught.value.__notes__ == [again]
+    assert caught.value.__notes__ == [advice]
     with pytest.raises(WaitTimeoutError) as timed_out:
         patient.client.jobs.wait_all([job.id], timeout=0)
-    assert timed_out.value.__notes__ == [again]
+    assert timed_out.value.__notes__ == [advice]
     with pytest.raises(WaitTimeoutError) as timed_out:
         list(patient.client.jobs.follow(job.id, timeout=0))
-    assert timed_out.value.__notes__ == [f"{again}, which returns all of its files"]
+    assert timed_out.value.__notes__ == [f"{advice}, which returns all of its files"]
     with pytest.raises(NotFoundError) as missing:
         patient.client.jobs.wait("job_01JPDOESNOTEXIST")
     assert not hasattr(missing.value, "__notes__")
@@ -828,7 +828,7 @@ def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
             patient.client.campaigns.run(campaign, timeout=0.5)
         if len([*patient.client.jobs.list()]) == 3:
             break
-    ordered = [each.id for each in patient.client.jobs.list() if each.id != job.id][::-1]
+    ordered = [row.id for row in patient.client.jobs.list() if row.id != job.id][::-1]
     assert timed_out.value.__notes__ == [
         f"The jobs {', '.join(ordered)} continue: run the same call again; it posts no job twice"
     ]

@@ -21,17 +21,17 @@ from .support import api, completed_job, reconcile
 @pytest.fixture
 def agreed(server: MockServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Consents as the server shows them, by their ids. Each file names one of its own."""
-    shown: dict[str, Any] = {}
+    consents: dict[str, Any] = {}
     plain = Capture.details
 
     def details(self: Capture) -> Any:
-        found = plain(self)
+        fields = plain(self)
         digest = hashlib.sha256(self.seed.encode()).hexdigest()[:8]
-        return replace(found, more={**found.more, "consent_id": f"cns_{digest}"})
+        return replace(fields, more={**fields.more, "consent_id": f"cns_{digest}"})
 
     monkeypatch.setattr(Capture, "details", details)
-    monkeypatch.setattr(server._world, "consent_of", lambda given, _account: shown.get(given))
-    return shown
+    monkeypatch.setattr(server._world, "consent_of", lambda key, _account: consents.get(key))
+    return consents
 
 
 def named(server: MockServer, job_id: str) -> list[str]:
@@ -41,7 +41,7 @@ def named(server: MockServer, job_id: str) -> list[str]:
 
 
 def consents(*ids: str) -> dict[str, Any]:
-    return {each: {"object": "consent", "id": each, "version": 2, "text": "Ja."} for each in ids}
+    return {name: {"object": "consent", "id": name, "version": 2, "text": "Ja."} for name in ids}
 
 
 def lines(folder: Path) -> list[str]:
@@ -74,9 +74,9 @@ def test_each_consent_that_a_row_names_gets_a_line(
     since = len(server.requests)
     client.files.download_all(job_id, tmp_path)
     assert (lines(tmp_path), asked(server, since)) == (ids, 1)
-    before, since = (tmp_path / "consents.jsonl").stat(), len(server.requests)
+    stat, since = (tmp_path / "consents.jsonl").stat(), len(server.requests)
     client.files.download_all(job_id, tmp_path)
-    assert ((tmp_path / "consents.jsonl").stat().st_ino, asked(server, since)) == (before.st_ino, 0)
+    assert ((tmp_path / "consents.jsonl").stat().st_ino, asked(server, since)) == (stat.st_ino, 0)
     assert dataset.verify()
 
 
@@ -127,8 +127,8 @@ def test_reconcile_notes_when_a_consent_was_withdrawn(
     since = len(server.requests)
     reconcile(connect, client, dataset)
     assert asked(server, since) == 2
-    kept = [json.loads(line) for line in (tmp_path / "consents.jsonl").read_text("utf-8").splitlines()]
-    assert [(line["consent_id"], line["withdrawn_at"]) for line in kept] == [
+    lines = [json.loads(line) for line in (tmp_path / "consents.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["consent_id"], line["withdrawn_at"]) for line in lines] == [
         (ids[0], "2026-01-02T00:00:00Z"),
         (ids[1], "2026-01-03T00:00:00Z"),
         (ids[2], None),

@@ -109,11 +109,11 @@ def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, s
 def test_a_file_without_its_row_is_taken_in(server: MockServer, tmp_path: Path, calls: int) -> None:
     """It is held against the hash that the service tells, not fetched again."""
     assert run(server, tmp_path, die_before="a row is written", calls=calls) == -signal.SIGKILL
-    there = {path.stem for path in (tmp_path / "data").glob("file_*")}
+    file_ids = {path.stem for path in (tmp_path / "data").glob("file_*")}
     since = len(server.requests)
     check_finished(server, tmp_path)
-    assert there
-    assert not there & set(downloads(server, since))
+    assert file_ids
+    assert not file_ids & set(downloads(server, since))
 
 
 def test_a_torn_row_is_mended(server: MockServer, tmp_path: Path) -> None:

@@ -57,11 +57,11 @@ def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.
     both = opened, Dataset.merge(["signs"], "merged"), opened.filter(bool).copy_to("copied")
     run = Folder("signs")
     monkeypatch.chdir("elsewhere")
-    for each in both:
-        assert each.path.is_absolute()
-        assert each.verify()
-        each.exclude("file_0")
-        assert [each.path_of(row).read_bytes() for row in (*each, *each.excluded)] == [b"y", b"x"]
+    for twin in both:
+        assert twin.path.is_absolute()
+        assert twin.verify()
+        twin.exclude("file_0")
+        assert [twin.path_of(row).read_bytes() for row in (*twin, *twin.excluded)] == [b"y", b"x"]
     assert run.lock()
     run.close()
     assert [path.name for path in tmp_path.glob("elsewhere/*")] == []
@@ -86,10 +86,10 @@ def test_what_a_stranger_wrote_stays_text_in_the_repr(dataset: Dataset) -> None:
     job_file = json.loads((dataset.path / ORDER).read_bytes())
     job_file["job"]["status"] = "\x1b[2J\n" + "fh_live_" + "0" * 32
     (dataset.path / ORDER).write_text(json.dumps(job_file))
-    shown = repr(Dataset.open(dataset.path))
-    assert shown.isprintable()
-    assert "\\u001b[2J" in shown
-    assert "0" * 32 not in shown
+    text = repr(Dataset.open(dataset.path))
+    assert text.isprintable()
+    assert "\\u001b[2J" in text
+    assert "0" * 32 not in text
 
 
 def test_splits_are_views_of_the_folder(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_splits_are_views_of_the_folder(tmp_path: Path) -> None:
     )
     parts = dataset.split(train=0.7, test=0.2, validation=0.1)
     assert [*parts] == ["train", "test", "validation"]
-    assert sorted(each.file_id for part in parts.values() for each in part) == sorted(
-        each.file_id for each in dataset
+    assert sorted(row.file_id for part in parts.values() for row in part) == sorted(
+        row.file_id for row in dataset
     )
     train = parts["train"]
     assert isinstance(train, DatasetView)

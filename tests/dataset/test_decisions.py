@@ -65,32 +65,32 @@ def test_no_run_brings_an_excluded_file_back_or_one_to_its_old_label(
     dataset.exclude([out, out.file_id], reason="blurred", by="ana")
     dataset.relabel(moved.file_id, "yield")
     dataset.accept(dataset.records[0])
-    assert [each.action for each in dataset.decisions] == ["exclude", "relabel", "accept"]
+    assert [decision.action for decision in dataset.decisions] == ["exclude", "relabel", "accept"]
     assert (len(dataset), dataset.excluded, dataset.labels) == (3, (out,), ["stop", "yield"])
     assert dataset.path_of(out) == dataset.path / EXCLUDED / out.file_name
     assert dataset.verify()
     since = len(server.requests)
-    again = connect(server).files.download_all(job_id, dest, label="stop")
+    rerun = connect(server).files.download_all(job_id, dest, label="stop")
     assert downloads(server, since) == []
-    assert {row.file_id: row.label for row in again} == {row.file_id: row.label for row in dataset}
-    again.path_of(out).write_bytes(b"")
-    assert again.verify().mismatched == (f"{EXCLUDED}/{out.file_name}",)
-    assert again.repair(client)
+    assert {row.file_id: row.label for row in rerun} == {row.file_id: row.label for row in dataset}
+    rerun.path_of(out).write_bytes(b"")
+    assert rerun.verify().mismatched == (f"{EXCLUDED}/{out.file_name}",)
+    assert rerun.repair(client)
     assert downloads(server, since) == [out.file_id]
-    copy = Dataset.merge([again], f"{dest}-merged")
-    for whole in (copy, again.filter(is_any).copy_to(f"{dest}-copied")):
-        assert {row.file_id: row.label for row in whole} == {row.file_id: row.label for row in again}
+    copy = Dataset.merge([rerun], f"{dest}-merged")
+    for whole in (copy, rerun.filter(is_any).copy_to(f"{dest}-copied")):
+        assert {row.file_id: row.label for row in whole} == {row.file_id: row.label for row in rerun}
         assert (whole.verify().ok, whole.repair(client).ok, whole.excluded) == (True, True, ())
         assert downloads(server, since) == [out.file_id]
-    again.include(out.file_id)
-    assert again.path_of(out) == again.path / out.file_name
-    assert (len(again), again.excluded, again.verify().ok) == (4, (), True)
-    assert Dataset.merge([again], f"{dest}-merged").verify()
+    rerun.include(out.file_id)
+    assert rerun.path_of(out) == rerun.path / out.file_name
+    assert (len(rerun), rerun.excluded, rerun.verify().ok) == (4, (), True)
+    assert Dataset.merge([rerun], f"{dest}-merged").verify()
 
 
 def test_what_changes_nothing_leaves_the_folder_as_it_is(four_signs: Dataset) -> None:
     """Not to be excluded is no decision; an unknown id is refused, with all that came with it."""
-    before = {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
+    contents = {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
     four_signs.include("file_stop0")
     four_signs.exclude([])
     for refused in (["file_stop0", "file_x"], "../x", [1]):
@@ -99,7 +99,7 @@ def test_what_changes_nothing_leaves_the_folder_as_it_is(four_signs: Dataset) ->
         assert error.value.field == "which"
     with pytest.raises(InvalidArgumentError, match="only in the case"):
         four_signs.relabel("file_stop0", "Yield")
-    assert before == {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
+    assert contents == {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
     assert not four_signs.decisions
 
 
@@ -117,10 +117,10 @@ def test_labels_are_for_folders_with_labels(tmp_path: Path) -> None:
 def test_a_label_is_spelled_in_one_way(four_signs: Dataset, tmp_path: Path) -> None:
     """One who opened the folder earlier cannot spell it differently; lines of strangers follow the first, and are not
     carried out where no row has a label."""
-    other = Dataset.open(four_signs.path)
+    twin = Dataset.open(four_signs.path)
     four_signs.relabel("file_stop0", "Foo")
     with pytest.raises(InvalidArgumentError, match="use 'Foo'"):
-        other.relabel("file_stop1", "foo")
+        twin.relabel("file_stop1", "foo")
     stranger = [Decision("file_stop1", "relabel", label, None, None, AT) for label in ("foo", "STOP", "FOO")]
     for folder in (four_signs.path, folder_of(tmp_path / "plain", [b"x"]).path):
         path = folder / DECISIONS
@@ -163,11 +163,11 @@ def test_a_label_without_rows_is_no_class(four_signs: Dataset) -> None:
 
 def test_one_can_decide_while_a_run_has_the_folder(four_signs: Dataset) -> None:
     """Rows obey from then on, wherever their files are; the run moves the files when it ends."""
-    other = Dataset.open(four_signs.path)
+    twin = Dataset.open(four_signs.path)
     run = Folder(four_signs.path)
     assert run.lock()
     four_signs.exclude("file_stop0")
-    other.relabel("file_stop1", "halt")
+    twin.relabel("file_stop1", "halt")
     assert len(on_disk(four_signs.path)[1]) == 4
     opened = Dataset.open(four_signs.path)
     assert [row.file_id for row in opened.excluded] == ["file_stop0"]
@@ -198,29 +198,29 @@ def test_what_was_opened_before_obeys_where_it_writes_or_checks(
     ]
     if importlib.util.find_spec("pandas"):
         writes.append(lambda old: len(old.to_pandas()))
-    for before, write in enumerate(writes):
+    for index, write in enumerate(writes):
         old = Dataset.open(dest)
         Dataset.open(dest).exclude("file_stop0")
-        Dataset.open(dest).relabel("file_stop1", "yield" if before % 2 else "halt")
+        Dataset.open(dest).relabel("file_stop1", "yield" if index % 2 else "halt")
         assert write(old) == 3
         assert [row.file_id for row in old.excluded] == ["file_stop0"]
-        assert {row.file_id: row.label for row in old}["file_stop1"] == ("yield" if before % 2 else "halt")
+        assert {row.file_id: row.label for row in old}["file_stop1"] == ("yield" if index % 2 else "halt")
         Dataset.open(dest).include("file_stop0")
 
 
 def test_an_accept_reads_no_rows(four_signs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many the folder has; unless somebody has decided otherwise meanwhile."""
     four_signs.relabel("file_stop0", "halt", by="ana")
-    other = Dataset.open(four_signs.path)
+    twin = Dataset.open(four_signs.path)
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "read", lambda _: pytest.fail("a row was read"))
         for n in range(2):
             four_signs.accept("file_stop1", by=f"ana{n}")
-        other.accept("file_stop1", by="bob")
-    assert [each.by for each in other.decisions] == ["ana", "ana0", "ana1", "bob"]
-    assert other.decisions == Dataset.open(four_signs.path).decisions
-    assert other.labels == ["halt", "stop", "yield"]
-    other.exclude("file_stop2")
+        twin.accept("file_stop1", by="bob")
+    assert [decision.by for decision in twin.decisions] == ["ana", "ana0", "ana1", "bob"]
+    assert twin.decisions == Dataset.open(four_signs.path).decisions
+    assert twin.labels == ["halt", "stop", "yield"]
+    twin.exclude("file_stop2")
     four_signs.accept("file_stop1", by="ana")
     assert [row.file_id for row in four_signs.excluded] == ["file_stop2"]
     assert four_signs.decisions == Dataset.open(four_signs.path).decisions
@@ -241,38 +241,36 @@ def test_a_decision_of_others_parses_no_row_again(
 
     monkeypatch.setattr("firsthandapi.datasets._manifest.parse_manifest", parse)
     old._catch_up()
-    assert [each.by for each in old.decisions] == [None, "bob"]
+    assert [decision.by for decision in old.decisions] == [None, "bob"]
     assert (len(old), parsed) == (3, [EXCLUDED_ROWS])
 
 
 def test_agreement_counts_excluded_files(four_signs: Dataset) -> None:
     """And what others have decided since; a view has that of its own files."""
-    kept = four_signs.select(labels="stop")
-    others = four_signs.filter(lambda row: row.file_id == "file_stop1")
+    stops = four_signs.select(labels="stop")
+    single = four_signs.filter(lambda row: row.file_id == "file_stop1")
     assert four_signs.agreement() is None
     for by in ("ana", "ben"):
-        other = Dataset.open(four_signs.path)
-        other.exclude("file_stop0", by=by)
-        other.accept("file_stop1", by=by)
-    assert (four_signs.agreement(), kept.agreement(), others.agreement()) == (1.0, 1.0, None)
+        twin = Dataset.open(four_signs.path)
+        twin.exclude("file_stop0", by=by)
+        twin.accept("file_stop1", by=by)
+    assert (four_signs.agreement(), stops.agreement(), single.agreement()) == (1.0, 1.0, None)
 
 
 def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:
     """No decision is lost, and each waits for the other's write."""
-    others = [Dataset.open(four_signs.path) for _ in range(2)]
+    twins = [Dataset.open(four_signs.path) for _ in range(2)]
 
     def decide(dataset: Dataset, by: str) -> None:
         for n in range(12):
             dataset.accept(f"file_stop{n % 3}", by=f"{by}{n}")
 
-    threads = [
-        threading.Thread(target=decide, args=(each, by)) for each, by in zip(others, "ab", strict=True)
-    ]
+    threads = [threading.Thread(target=decide, args=(twin, by)) for twin, by in zip(twins, "ab", strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert {each.by for each in Dataset.open(four_signs.path).decisions} == {
+    assert {decision.by for decision in Dataset.open(four_signs.path).decisions} == {
         f"{by}{n}" for by in "ab" for n in range(12)
     }
 
@@ -281,13 +279,13 @@ def test_what_is_decided_while_another_one_is_carried_out_is_too(
     four_signs: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has the folder looks again after that, a run too: a loader sees nothing that is excluded."""
-    other, late = Dataset.open(four_signs.path), ["file_stop1", "file_stop2"]
+    twin, late = Dataset.open(four_signs.path), ["file_stop1", "file_stop2"]
     settle = _decisions.settle
 
     def and_decide(*args: Any) -> None:
         settle(*args)
         if late:
-            other.exclude(late.pop(0))
+            twin.exclude(late.pop(0))
 
     monkeypatch.setattr(_decisions, "settle", and_decide)
     monkeypatch.setattr("firsthandapi.datasets._folder.settle", and_decide)
@@ -303,12 +301,12 @@ def test_what_another_process_has_carried_out_meanwhile_stays_so(
 ) -> None:
     """What is carried out are the decisions as they are once the folder is locked: no file moves back and forth."""
     four_signs.exclude("file_stop1")
-    others, seen = [Dataset.open(four_signs.path)], []
+    twins, seen = [Dataset.open(four_signs.path)], []
     lock, settle = LocalWriter.lock, _decisions.settle
 
     def late(writer: LocalWriter) -> bool:
-        if others:
-            others.pop().include("file_stop1")
+        if twins:
+            twins.pop().include("file_stop1")
         return lock(writer)
 
     def and_look(*args: Any) -> None:
@@ -341,8 +339,8 @@ def test_a_copy_without_the_excluded_files_is_whole(
     """What was excluded is not missing, and comes back with `include` and `repair`."""
     job_id = completed_job(server, 3)
     dataset = client.files.download_all(job_id, tmp_path / "signs")
-    out, other = dataset.records[:2]
-    dataset.exclude([out, other])
+    out, neighbor = dataset.records[:2]
+    dataset.exclude([out, neighbor])
     shutil.copytree(dataset.path, tmp_path / "copy", ignore=shutil.ignore_patterns("excluded"))
     copy = Dataset.open(tmp_path / "copy")
     assert (len(copy), copy.excluded, copy.verify().ok, copy.repair(client).ok) == (1, (), True, True)
@@ -370,14 +368,14 @@ def test_what_could_not_be_read_again_is_not_written(
     """A file of decisions has a largest size, and so have the words of one."""
     four_signs.exclude("file_stop0", reason="x" * 2000, by="y" * 2000)
     path = four_signs.path / DECISIONS
-    before = path.read_bytes()
+    content = path.read_bytes()
     for words in ({"reason": "x" * 2001}, {"by": "y" * 2001}):
         with pytest.raises(InvalidArgumentError, match="2,000 characters"):
             four_signs.exclude("file_stop1", **words)
-    monkeypatch.setattr(_decisions, "LARGEST_DECISIONS", len(before) + 9)
+    monkeypatch.setattr(_decisions, "LARGEST_DECISIONS", len(content) + 9)
     with pytest.raises(ConfigurationError, match="larger than"):
         four_signs.exclude("file_stop1")
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
     assert [row.file_id for row in four_signs.excluded] == ["file_stop0"]
 
 
@@ -386,16 +384,16 @@ def test_the_next_one_who_has_the_folder_tidies_up(four_signs: Dataset) -> None:
     four_signs.exclude("file_stop1")
     notes = ["README.md", "dataset.lock", DECISIONS, EXPORTS]
     files = [MANIFEST, f"{EXCLUDED}/{EXCLUDED_ROWS}", f"{ORDERS}/x.json", *notes]
-    left = [Path(part_of(four_signs.path / name)) for name in files]
-    for path in left:
+    parts = [Path(part_of(four_signs.path / name)) for name in files]
+    for path in parts:
         path.touch()
     lock = FolderLock(four_signs.path, NOTES)
     assert lock.acquire()
     take_turn(four_signs.path)
-    assert [name for name, path in zip(files, left, strict=True) if path.exists()] == notes
+    assert [name for name, path in zip(files, parts, strict=True) if path.exists()] == notes
     lock.release()
     take_turn(four_signs.path)
-    assert not [path for path in left if path.exists()]
+    assert not [path for path in parts if path.exists()]
 
 
 @posix_only
@@ -425,10 +423,10 @@ ACTS: dict[str, Callable[[Dataset], None]] = {
 
 def dies_at(step: int, owner: Any, names: Iterable[str], act: Callable[[], None]) -> bool:
     """Whether an act is not through when so many of its steps have been made."""
-    left = [step]
+    steps_left = [step]
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
-            patch.setattr(owner, name, _counted(getattr(owner, name), left))
+            patch.setattr(owner, name, _counted(getattr(owner, name), steps_left))
         try:
             act()
         except Crash:
@@ -441,7 +439,7 @@ def test_a_kill_at_any_step_loses_no_file(four_signs: Dataset, tmp_path: Path, a
     """Before the decision is on the disk nothing has happened, and after it rows obey; the next one who has the folder
     does the rest."""
     four_signs.exclude("file_stop2")
-    before, states, step = {row.file_id: row.label for row in four_signs}, list[dict[str, str | None]](), 0
+    labels, states, step = {row.file_id: row.label for row in four_signs}, list[dict[str, str | None]](), 0
     while True:
         folder = tmp_path / f"{act}{step}"
         shutil.copytree(four_signs.path, folder)
@@ -462,18 +460,18 @@ def test_a_kill_at_any_step_loses_no_file(four_signs: Dataset, tmp_path: Path, a
             break
         step += 1
     assert step > 10
-    changed = [state != before for state in states]
+    changed = [state != labels for state in states]
     assert changed == sorted(changed)
     assert changed[-1]
 
 
-def _counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+def _counted(function: Callable[..., Any], steps_left: list[int]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         # To open a file for reading is no step.
         if function.__name__ != "open" or args[1] & os.O_CREAT:
-            if not left[0]:
+            if not steps_left[0]:
                 raise Crash
-            left[0] -= 1
+            steps_left[0] -= 1
         return function(*args, **kwargs)
 
     return call
@@ -526,10 +524,10 @@ def test_excluded_files_of_several_kinds_can_be_withdrawn(
     dataset = client.files.download_all(job_id, tmp_path)
     dataset.exclude([row for row in dataset if row.content_type == "image/png"])
     assert [path.name for path in (tmp_path / EXCLUDED).iterdir()] == ["image"]
-    again = client.files.download_all(job_id, tmp_path)
-    assert (len(again), len(again.excluded), again.verify().ok) == (2, 2, True)
-    gone, kept = again.excluded
+    rerun = client.files.download_all(job_id, tmp_path)
+    assert (len(rerun), len(rerun.excluded), rerun.verify().ok) == (2, 2, True)
+    gone, survivor = rerun.excluded
     server.withdraw(gone.file_id)
-    assert again.reconcile(client).removed == (f"{EXCLUDED}/image/{gone.file_name}",)
-    again.include(kept)
-    assert (len(again), again.excluded, again.verify().ok) == (3, (), True)
+    assert rerun.reconcile(client).removed == (f"{EXCLUDED}/image/{gone.file_name}",)
+    rerun.include(survivor)
+    assert (len(rerun), rerun.excluded, rerun.verify().ok) == (3, (), True)

@@ -22,13 +22,13 @@ from .support import ORDER, Buyer, failing, posix_only, whole
 
 
 @posix_only
-@pytest.mark.parametrize("made", ["link", "pipe"])
-def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: Path, made: str) -> None:
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: Path, kind: str) -> None:
     """Between the look at a file and its opening, another program may put a link there, or a pipe."""
     path = dataset.path_of(dataset.records[0])
     path.rename(tmp_path / "outside")
-    path.symlink_to(tmp_path / "outside") if made == "link" else os.mkfifo(path)
-    with pytest.raises(ConfigurationError) if made == "link" else contextlib.nullcontext():
+    path.symlink_to(tmp_path / "outside") if kind == "link" else os.mkfifo(path)
+    with pytest.raises(ConfigurationError) if kind == "link" else contextlib.nullcontext():
         assert sha256_of(Local(tmp_path), path, 0) == hashlib.sha256().hexdigest()
     assert not _disk.begin_of(path, 9)
 

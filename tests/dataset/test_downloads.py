@@ -42,12 +42,12 @@ def test_one_bad_file_costs_only_itself(patient: Buyer) -> None:
     bad = [files[4].id, files[7].id]
     patient.server.faults.add(path=f"/files/{bad[0]}", status=404, times=None)
     patient.server.faults.add(path=f"/files/{bad[1]}", drop="before", times=None)
-    told: list[Any] = []
+    reports: list[Any] = []
     with pytest.raises(DownloadError) as caught:
-        patient.client.files.download_all(job_id, patient.dest, on_progress=told.append)
+        patient.client.files.download_all(job_id, patient.dest, on_progress=reports.append)
     assert {file_id for file_id, _ in caught.value.failures} == set(bad)
     assert "2 of 12" in str(caught.value)
-    assert told[-1].files_done == 10
+    assert reports[-1].files_done == 10
     assert {r.file_id for r in Dataset.open(patient.dest)} == {file.id for file in files} - set(bad)
     assert whole(patient.dest)
     patient.server.faults.clear()
@@ -100,11 +100,11 @@ def test_a_row_that_the_disk_refuses_once_is_there_in_the_end(
 ) -> None:
     """A run that returns has written each row: one that failed is no row yet when its file is tried again."""
     path = f"firsthandapi.datasets.{name}"
-    write, left = pkgutil.resolve_name(path), [1]
+    write, failures = pkgutil.resolve_name(path), [1]
 
     def refuse_once(*arguments: Any) -> None:
-        if left:
-            left.clear()
+        if failures:
+            failures.clear()
             raise ConfigurationError("metadata.jsonl cannot be written: Input/output error")
         write(*arguments)
 
@@ -116,7 +116,7 @@ def test_a_row_that_the_disk_refuses_once_is_there_in_the_end(
             patient.server.submit(job_id)
             patient.server.clock.advance(minutes=1)
             wait_until(lambda done=done: len(downloads(patient.server)) >= done)
-    assert not left
+    assert not failures
     assert len(ended[0]) == 3
     assert whole(patient.dest)
 
@@ -133,8 +133,8 @@ def test_whatever_ends_a_run_names_the_failed_files(patient: Buyer, ends: str) -
     work = [patient.server.submit(job.id) for _ in range(2 if ends == "completed" else 1)]
     patient.server.clock.advance(minutes=1)
     if ends == "cancelled":
-        with patient.server.client() as other:
-            other.jobs.cancel(job.id)
+        with patient.server.client() as client:
+            client.jobs.cancel(job.id)
     kind: type[Exception] = {"completed": DownloadError, "cancelled": IncompleteJobError}.get(
         ends, WaitTimeoutError
     )
@@ -144,7 +144,7 @@ def test_whatever_ends_a_run_names_the_failed_files(patient: Buyer, ends: str) -
         if caught.value.failures:  # on busy cores no file has failed yet after a second
             break
     assert {file_id for file_id, _ in caught.value.failures} == {
-        one for each in work for one in each.file_ids
+        file_id for task in work for file_id in task.file_ids
     }
     assert caught.value.job.id == job.id
     if ends == "cancelled":
@@ -178,7 +178,7 @@ def test_ctrl_c_while_a_run_ends_leaves_no_thread(
 ) -> None:
     """A notebook lives on after it."""
     job_id = completed_job(fresh_server, 3)
-    close, before = Engine.close, set(threading.enumerate())
+    close, threads = Engine.close, set(threading.enumerate())
 
     def interrupted(self: Engine, *, cancel: bool = False) -> None:
         monkeypatch.setattr(Engine, "close", close)
@@ -187,7 +187,7 @@ def test_ctrl_c_while_a_run_ends_leaves_no_thread(
     monkeypatch.setattr(Engine, "close", interrupted)
     with fresh_server.client() as client, pytest.raises(KeyboardInterrupt):
         client.files.download_all(job_id, tmp_path)
-    for thread in set(threading.enumerate()) - before:
+    for thread in set(threading.enumerate()) - threads:
         if "download" in thread.name:
             thread.join(30)
             assert not thread.is_alive()

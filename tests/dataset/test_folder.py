@@ -51,13 +51,13 @@ ORIGIN = Origin("live", "https://api.firsthandapi.com")
 
 
 @pytest.mark.parametrize("name", ["../../secret", "data/x" * 1_000_000])
-def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, again: Again, name: str) -> None:
+def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, rerun: Again, name: str) -> None:
     """Before any file is touched, by whoever reads the folder."""
     forge(dataset.path, file_name=name)
     with pytest.raises(ConfigurationError, match="line 1"):
         Dataset.open(dataset.path)
     with pytest.raises(ConfigurationError, match="line 1"):
-        again()
+        rerun()
 
 
 def test_no_file_is_bought_whose_row_could_not_be_read_again(
@@ -93,7 +93,7 @@ def test_no_file_is_bought_whose_row_could_not_be_read_again(
     ],
 )  # fmt: skip
 def test_links_and_pipes_are_refused(
-    dataset: Dataset, again: Again, server: MockServer, tmp_path: Path, becomes: str, name: str
+    dataset: Dataset, rerun: Again, server: MockServer, tmp_path: Path, becomes: str, name: str
 ) -> None:
     """A link leads anywhere, and a pipe would be waited for without end. The errors say how to get rid of them, and
     then the same call restores what they stood for."""
@@ -109,12 +109,12 @@ def test_links_and_pipes_are_refused(
     with pytest.raises(ConfigurationError, match=f"{re.escape(str(thing))} is .*; {way_on}"):
         Dataset.open(dataset.path)
     with pytest.raises(ConfigurationError, match=way_on):
-        again()
+        rerun()
     thing.rename(tmp_path / "away")
     if name == "data":
         outside.rename(thing)
     since = len(server.requests)
-    assert again().verify()
+    assert rerun().verify()
     assert downloads(server, since) == []
 
 
@@ -144,24 +144,24 @@ def test_a_damaged_line_is_named_and_the_advice_works(
         "remove the line, then run the call that made the folder again, or Dataset.repair, to restore its row"
     )
     for number, (damage, wrong) in enumerate(_DAMAGES):
-        before = manifest.read_bytes().splitlines(keepends=True)
+        lines = manifest.read_bytes().splitlines(keepends=True)
         line = (
-            damage if isinstance(damage, bytes) else json.dumps({**json.loads(before[2]), **damage}).encode()
+            damage if isinstance(damage, bytes) else json.dumps({**json.loads(lines[2]), **damage}).encode()
         )
-        manifest.write_bytes(b"".join([*before[:2], line + b"\n", *before[3:]]))
+        manifest.write_bytes(b"".join([*lines[:2], line + b"\n", *lines[3:]]))
         for read in (Dataset.open, lambda path: client.files.download_all(job.id, path)):
             with pytest.raises(
                 ConfigurationError, match=f"^{re.escape(str(manifest))}, line 3: {wrong}[;:] {way_on}$"
             ):
                 read(dataset.path)
-        manifest.write_bytes(b"".join(before[:2] + before[3:]))
+        manifest.write_bytes(b"".join(lines[:2] + lines[3:]))
         since = len(server.requests)
         if number % 2:
             assert Dataset.open(dataset.path).repair(client)
         else:
             assert client.files.download_all(job.id, dataset.path).verify()
         assert downloads(server, since) == []
-        assert sorted(manifest.read_bytes().splitlines(keepends=True)) == sorted(before)
+        assert sorted(manifest.read_bytes().splitlines(keepends=True)) == sorted(lines)
 
 
 def test_a_damaged_line_of_a_mixed_folder_is_found(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def _without_its_status(record: dict[str, Any]) -> str:
     ],
 )  # fmt: skip
 def test_a_damaged_record_is_named_and_the_advice_works(
-    dataset: Dataset, again: Again, server: MockServer, spoil: Callable[[dict[str, Any]], str], wrong: str
+    dataset: Dataset, rerun: Again, server: MockServer, spoil: Callable[[dict[str, Any]], str], wrong: str
 ) -> None:
     """`open` says which it is, and what restores it."""
     assert dataset.job is not None
@@ -200,18 +200,18 @@ def test_a_damaged_record_is_named_and_the_advice_works(
     if spoil is _without_its_end:
         path.unlink()
     since = len(server.requests)
-    assert again().job == dataset.job
+    assert rerun().job == dataset.job
     assert downloads(server, since) == []
 
 
 def test_a_folder_of_a_later_version_is_left_alone(
-    dataset: Dataset, client: FirstHandClient, again: Again, tmp_path: Path
+    dataset: Dataset, client: FirstHandClient, rerun: Again, tmp_path: Path
 ) -> None:
     """Until the upgrade, its files can only be downloaded into another folder."""
     assert dataset.job is not None
     path = dataset.path / ORDER
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
-    for read in (Dataset.open, lambda _: again()):
+    for read in (Dataset.open, lambda _: rerun()):
         with pytest.raises(
             ConfigurationError, match=f"{ORDER} was written by a later .* upgrade firsthandapi$"
         ):
@@ -236,9 +236,9 @@ def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
         folder = Folder(tmp_path / "signs")
         assert folder.lock()
         files = [file.model_copy(update={"id": name}) for name, file in names.items()]
-        wanted, _ = folder.plan(files, Source(job_id, mixed=False, origin=ORIGIN))
-        for one, file in zip(wanted, files, strict=True):
-            one.target.write_bytes(b"x")
+        downloads, _ = folder.plan(files, Source(job_id, mixed=False, origin=ORIGIN))
+        for download, file in zip(downloads, files, strict=True):
+            download.target.write_bytes(b"x")
             sha256 = hashlib.sha256(b"x").hexdigest()
             folder.add(file, Source(job_id, mixed=False, origin=ORIGIN), size_bytes=1, sha256=sha256)
         folder.close()
@@ -251,14 +251,14 @@ def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
 
 
 def test_the_next_run_merges_what_two_writers_left(
-    dataset: Dataset, again: Again, server: MockServer
+    dataset: Dataset, rerun: Again, server: MockServer
 ) -> None:
     """On a mount whose locks are each machine's own: rows that both wrote are one, and rows that one wrote
     over are back, without a download."""
     rows = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
     (dataset.path / MANIFEST).write_bytes(b"".join(rows[:60] + rows[40:50]))
     since = len(server.requests)
-    merged = again()
+    merged = rerun()
     assert downloads(server, since) == []
     assert merged.verify() == Verification(True, (), (), ())
     assert sorted((dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)) == sorted(rows)
@@ -275,8 +275,8 @@ def test_your_own_columns_survive(dataset: Dataset, client: FirstHandClient) -> 
     forge(dataset.path, sha256="0" * 64)  # this row is replaced
     opened = Dataset.open(dataset.path)
     assert opened.repair(client)
-    kept = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
-    assert kept == [*mine[:-1], rows[-1]]
+    lines = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
+    assert lines == [*mine[:-1], rows[-1]]
     table = opened.to_pandas()
     assert list(table.columns) == [*COLUMNS, "split", "path"]
     assert list(table["split"])[:-1] == ["train"] * (FILES - 1)
@@ -410,10 +410,10 @@ def test_a_row_that_cannot_be_written_is_its_files_failure(
     client: FirstHandClient, server: MockServer, job_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other files come; the same call takes the file in when the disk is well again."""
-    add, left = _disk.Appender.add, [1]
+    add, failures = _disk.Appender.add, [1]
 
     def fail_once(self: _disk.Appender, line: bytes) -> None:
-        if left and left.pop():
+        if failures and failures.pop():
             raise ConfigurationError("the disk is full")
         add(self, line)
 
@@ -440,20 +440,20 @@ def test_a_folder_is_given_back_even_if_flushing_fails(
 
 
 def test_a_torn_manifest_is_mended_by_the_next_run(
-    dataset: Dataset, again: Again, server: MockServer
+    dataset: Dataset, rerun: Again, server: MockServer
 ) -> None:
     """Its last file is taken in again, not fetched."""
     manifest = dataset.path / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-20])
     assert len(Dataset.open(dataset.path)) == FILES - 1
     since = len(server.requests)
-    assert again().verify()
+    assert rerun().verify()
     assert downloads(server, since) == []
     assert len(manifest.read_bytes().splitlines()) == FILES
 
 
 def test_a_file_without_a_row_is_held_against_its_hash(
-    dataset: Dataset, again: Again, server: MockServer
+    dataset: Dataset, rerun: Again, server: MockServer
 ) -> None:
     """Other bytes of the right size are fetched anew, and so is a file of another size."""
     first, second, third = dataset.records[:3]
@@ -462,18 +462,18 @@ def test_a_file_without_a_row_is_held_against_its_hash(
     dataset.path_of(first).write_bytes(b"x" * first.size_bytes)
     dataset.path_of(second).write_bytes(b"x")
     since = len(server.requests)
-    assert again().verify()
+    assert rerun().verify()
     assert sorted(downloads(server, since)) == sorted([first.file_id, second.file_id])
     assert third.file_id in {record.file_id for record in Dataset.open(dataset.path)}
 
 
-def test_a_row_of_another_hash_is_mended(dataset: Dataset, again: Again, server: MockServer) -> None:
+def test_a_row_of_another_hash_is_mended(dataset: Dataset, rerun: Again, server: MockServer) -> None:
     """What the service tells counts: the file was right all along, and is taken in with its true hash."""
     forge(dataset.path, sha256="0" * 64)
     since = len(server.requests)
-    again = again()
-    assert again.verify()
-    assert len(again) == FILES
+    rerun = rerun()
+    assert rerun.verify()
+    assert len(rerun) == FILES
     assert downloads(server, since) == []
 
 
@@ -507,11 +507,11 @@ def test_a_file_that_is_a_link_is_not_there(
 def test_an_endless_text_is_not_read(dataset: Dataset) -> None:
     """A stranger's file may have any size; these take no room on the disk, and would fill the memory."""
     for name, says in ((ORDER, "larger than 16 MiB"), (MANIFEST, "larger than 512 MiB")):
-        before = (dataset.path / name).read_bytes()
+        content = (dataset.path / name).read_bytes()
         os.truncate(dataset.path / name, 8 << 30)
         with pytest.raises(ConfigurationError, match=f"{name} cannot be read: it is {says}"):
             Dataset.open(dataset.path)
-        (dataset.path / name).write_bytes(before)
+        (dataset.path / name).write_bytes(content)
 
 
 class StruckLock:
@@ -560,7 +560,7 @@ def test_files_whose_job_is_forgotten_are_not_bought_again(
             for path in tmp_path.rglob("*.json*"):
                 path.unlink()
 
-        before = len(downloads(quick_server))
+        count = len(downloads(quick_server))
         forget()
         with pytest.raises(
             ConfigurationError, match=r"contains file_\w+\.jpg, but neither metadata.jsonl nor a record says"
@@ -570,7 +570,7 @@ def test_files_whose_job_is_forgotten_are_not_bought_again(
         forget()
         dataset = client.jobs.collect(tmp_path, **ordered, idempotency_key="mine")
         assert len(dataset) == 2
-        assert len(downloads(quick_server)) == before
+        assert len(downloads(quick_server)) == count
         assert jobs_bought(quick_server) == 1
         # A file of the user's own is in nobody's way.
         forget()

@@ -82,7 +82,7 @@ class Service(HostileService):
         return status, body
 
     def heads(self) -> list[float]:
-        return [at for at, what in self.asked if what == "head"]
+        return [at for at, event in self.asked if event == "head"]
 
 
 def timed(
@@ -134,7 +134,7 @@ def test_only_the_head_is_read_again(connect: Connect) -> None:
     """Not the whole list each round: with a thousand files there already, a round costs one page."""
     service = Service(*[0] * 1_000, 35, 100)
     assert len(follow(connect, service)) == 1_002
-    rounds = [what for at, what in service.asked if 0 < at < 100]
+    rounds = [event for at, event in service.asked if 0 < at < 100]
     assert rounds.count("page") == 0
     assert rounds.count("head") <= 11
     assert len(service.asked) <= 10 + 2 * 12 + 11
@@ -346,7 +346,7 @@ def test_a_job_that_is_over_costs_its_list(connect: Connect) -> None:
     """One look at the job, and each page once."""
     service = Service(*[0] * 250)
     assert len(follow(connect, service)) == 250
-    assert [what for _, what in service.asked] == ["poll 0", "head", "page", "page"]
+    assert [event for _, event in service.asked] == ["poll 0", "head", "page", "page"]
 
 
 def test_a_service_without_long_poll_is_not_hammered(connect: Connect) -> None:
@@ -361,7 +361,7 @@ def test_a_short_deadline_of_the_client_does_not_end_the_polls(connect: Connect)
     """A poll is a call, so its answer has time to come within it."""
     service = Service(20, 25)
     assert len(follow(connect, service, deadline=5.0)) == 2
-    assert all(float(what[5:]) < 5 for _, what in service.asked if what.startswith("poll"))
+    assert all(float(event[5:]) < 5 for _, event in service.asked if event.startswith("poll"))
 
 
 @pytest.mark.parametrize("failure", [None, 429])

@@ -138,9 +138,9 @@ def test_a_mixed_job_gives_a_dataset_for_each_kind(server: MockServer, tmp_path:
         assert raised.value.field == "kind"
         for kind in KINDS:
             rows = undecoded(dataset.to_huggingface(kind=kind), kind)
-            there = [str(dataset.path_of(r)) for r in dataset if kind_of(r.content_type) == kind]
-            assert [row[kind]["path"] for row in rows] == there
-            assert len(there) == (1 if kind == "image" or name == "all" else 0)
+            paths = [str(dataset.path_of(r)) for r in dataset if kind_of(r.content_type) == kind]
+            assert [row[kind]["path"] for row in rows] == paths
+            assert len(paths) == (1 if kind == "image" or name == "all" else 0)
 
 
 def test_a_file_that_changed_its_kind_keeps_both_places(server: MockServer, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ OTHER = """if True:
 
 
 @pytest.fixture
-def other(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def rival(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [sys.executable, "-c", OTHER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=unmeasured()
     ) as process:
@@ -100,15 +100,15 @@ def test_only_its_owner_may_read_it(folder: JournalFolder, path: Path) -> None:
 
 
 def test_a_call_that_is_under_way_is_not_unknown(
-    folder: JournalFolder, other: subprocess.Popen[bytes]
+    folder: JournalFolder, rival: subprocess.Popen[bytes]
 ) -> None:
     """Not in this process, and not in another, until that one dies."""
     mine = begin(folder)
     assert keys(folder) == []
     folder.release(mine)
     assert keys(folder) == ["k1"]
-    other.kill()
-    other.wait(60)
+    rival.kill()
+    rival.wait(60)
     assert keys(folder) == ["other", "k1"]
 
 
@@ -195,7 +195,7 @@ def test_what_has_ended_leaves_nothing(folder: JournalFolder) -> None:
 
 
 def test_ctrl_c_while_it_is_closed(
-    folder: JournalFolder, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    folder: JournalFolder, rival: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next call opens it anew: the number of the closed file may be that of another one by now."""
     close = os.close
@@ -205,21 +205,21 @@ def test_ctrl_c_while_it_is_closed(
         close(fd)
         raise KeyboardInterrupt
 
-    one = begin(folder, 1)
+    entry = begin(folder, 1)
     monkeypatch.setattr(os, "close", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        folder.release(one)
+        folder.release(entry)
     two = begin(folder, 2)
     assert keys(folder) == ["k1"]
     folder.end(two)
-    other.kill()
+    rival.kill()
 
 
 def test_forgetting(folder: JournalFolder) -> None:
     """By the key, and only what is unknown."""
-    one = begin(folder)
+    entry = begin(folder)
     assert not folder.forget("k1")
-    folder.release(one)
+    folder.release(entry)
     assert not folder.forget("other")
     assert folder.forget("k1")
     assert not folder.forget("k1")
@@ -245,7 +245,7 @@ def test_threads_and_objects_share_a_folder(path: Path) -> None:
 
 
 def test_a_number_that_another_call_has(
-    folder: JournalFolder, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    folder: JournalFolder, rival: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of this process or of another: the next number is taken."""
     (name,) = names(folder)
@@ -253,7 +253,7 @@ def test_a_number_that_another_call_has(
     numbers = iter([7, taken, 7, 8])
     monkeypatch.setattr("random.randrange", lambda *_: next(numbers))
     assert [begin(folder).slot, begin(folder).slot] == [7, 8]
-    other.kill()
+    rival.kill()
 
 
 @pytest.mark.parametrize("step", ["write", "create"])
@@ -261,7 +261,7 @@ def test_a_crash_while_a_record_is_written_leaves_none(
     folder: JournalFolder, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Its file has another name until it is complete; that of a process which has died is removed by the next call."""
-    kept = begin(folder, 1)
+    entry = begin(folder, 1)
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -270,11 +270,11 @@ def test_a_crash_while_a_record_is_written_leaves_none(
         patch.setattr(os, "link" if step == "create" else "replace", killed)
         patch.setattr(replacing, "_discard", lambda _: None)
         with pytest.raises(KeyboardInterrupt):
-            begin(folder, 2) if step == "create" else folder.write(kept)
-    folder.release(kept)
+            begin(folder, 2) if step == "create" else folder.write(entry)
+    folder.release(entry)
     assert len(names(folder)) == 2
     assert keys(folder) == ["k1"]
-    assert names(folder) == {kept.name}
+    assert names(folder) == {entry.name}
 
 
 def test_ctrl_c_once_a_record_has_its_name(folder: JournalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,8 +354,8 @@ def test_a_record_that_is_damaged_stops_its_call_alone(
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows removes no open file")
 def test_a_folder_that_is_removed_is_created_again(folder: JournalFolder, path: Path, kind: str) -> None:
     """What was under way stays under way."""
-    one = begin(folder, 1)
-    for name in [one.name, LOCK_FILE] if kind == "folder" else [LOCK_FILE]:
+    entry = begin(folder, 1)
+    for name in [entry.name, LOCK_FILE] if kind == "folder" else [LOCK_FILE]:
         (path / name).unlink()
     if kind == "folder":
         path.rmdir()
@@ -363,7 +363,7 @@ def test_a_folder_that_is_removed_is_created_again(folder: JournalFolder, path: 
     two = begin(folder, 2)
     folder.release(two)
     assert keys(JournalFolder(str(path))) == ["k2"]
-    folder.end(one)
+    folder.end(entry)
     assert keys(folder) == ["k2"]
 
 
@@ -426,10 +426,10 @@ def test_a_path_that_cannot_be_written(kind: str, tmp_path: Path) -> None:
         path = path / "y"
         if kind == "below a file":
             path.parent.write_text("")
-    before = sorted(tmp_path.rglob("*"))
+    paths = sorted(tmp_path.rglob("*"))
     with pytest.raises(ConfigurationError, match=rf"journal: .*{expected}.*choose another path"):
         check_journal(path)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == paths
     if kind == "file":
         with pytest.raises(ConfigurationError, match=expected):
             journal_at(str(path))._slots("")

@@ -48,9 +48,9 @@ def test_the_same_call_continues_its_job(buyer: Buyer) -> None:
     buyer.collect(1, label="yield")
     first.path_of(first.records[0]).unlink()
     since = len(buyer.server.requests)
-    again = buyer.collect(2, label="stop")
+    rerun = buyer.collect(2, label="stop")
     assert downloads(buyer.server, since) == [first.records[0].file_id]
-    assert len(again) == 3
+    assert len(rerun) == 3
     assert buyer.jobs_bought() == 2
 
 
@@ -178,7 +178,7 @@ def test_mixed_media_keep_their_folders(server: MockServer, client: FirstHandCli
     server.clock.advance(minutes=1)
     client.files.download_all(job_id, tmp_path, label="bell")
     both = client.files.download_all(completed_job(server, 1), tmp_path, label="horn")
-    places = sorted(str(both.path_of(each).parent.relative_to(tmp_path).as_posix()) for each in both)
+    places = sorted(str(both.path_of(row).parent.relative_to(tmp_path).as_posix()) for row in both)
     assert places == ["audio/data/bell", "image/data/bell", "image/data/horn"]
     assert both.verify()
 

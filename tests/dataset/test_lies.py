@@ -60,7 +60,7 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
     }
     worst = replace(Lies.drawn(draw), refused=refused, **lies)
     with HostileService(seed, **asdict(worst)) as liar:
-        other = liar.post({**JOB, "files_needed": 2, "description": "Photos of cats at home"})
+        cat_job = liar.post({**JOB, "files_needed": 2, "description": "Photos of cats at home"})
         for _ in range(5):
             run(connect, liar, tmp_path / "signs", idempotency_key=key)
             assert len(liar.jobs) <= 2
@@ -70,7 +70,7 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
         liar.lies = Lies()
         ended = run(connect, liar, tmp_path / "signs", idempotency_key=key)
         assert isinstance(ended, Dataset), ended
-        assert {record.file_id for record in ended} == {*liar.paid()} - {*other.files}
+        assert {record.file_id for record in ended} == {*liar.paid()} - {*cat_job.files}
         assert liar.spent_cents() == 20 + 30
         assert whole(tmp_path / "signs")
 
@@ -102,21 +102,21 @@ def test_another_job_in_the_answer_is_not_taken(
 ) -> None:
     """Once or always: the job is found by its key, or the error names the key; nothing is bought twice."""
     with HostileService(no_meta=no_meta) as liar:
-        other = liar.post({**JOB, "files_needed": 4, "description": "Photos of cats at home"})
-        left = [None] * (times or 100)
+        cat_job = liar.post({**JOB, "files_needed": 4, "description": "Photos of cats at home"})
+        lies = [None] * (times or 100)
 
         def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
             is_order = request.method == "POST" and request.target == "/v1/jobs"
-            if not is_order or not left:
+            if not is_order or not lies:
                 return status, body
-            left.pop()
-            return 201, liar.shown(other)
+            lies.pop()
+            return 201, liar.shown(cat_job)
 
         liar.says = says
         ended = run(connect, liar, tmp_path / "signs")
         if no_meta:
             assert isinstance(ended, UnexpectedResponseError)
-            assert other.id in str(ended)
+            assert cat_job.id in str(ended)
             assert liar.jobs[1].key in str(ended)
             ended = run(connect, liar, tmp_path / "signs")
         if no_meta and times is None:

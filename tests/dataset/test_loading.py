@@ -228,6 +228,6 @@ def test_loaders_of_folders_obey_decisions(tmp_path: Path) -> None:
         assert sorted([row.file_id, row.label] for row in dataset) == expected
         assert sorted(dataset.to_pandas()["file_id"]) == ["file_a1", "file_b0", "file_c1"]
         assert dataset.to_huggingface().features["label"].names == ["b", "c"]
-    found = run(DECIDED, str(tmp_path / "all"), str(tmp_path / "cache"))
-    assert found == dict.fromkeys(found, expected)
-    assert len(found) == 6
+    output = run(DECIDED, str(tmp_path / "all"), str(tmp_path / "cache"))
+    assert output == dict.fromkeys(output, expected)
+    assert len(output) == 6

@@ -45,14 +45,14 @@ def test_lost_records_are_found_by_the_jobs(world: World) -> None:
     """Nothing is ordered twice, and what was spent is known."""
     campaign = world.campaign(stop=3, give_way=2)
     world.run(campaign)
-    before = world.ledger()
+    old_ledger = world.ledger()
     forget_orders(world.dest)
     assert world.client.campaigns.plan(campaign).spent_cents == 50
     world.run(campaign)
     assert world.ordered() == [3, 2]
     assert world.ledger().spent_cents == 50
-    assert world.ledger().campaign == before.campaign
-    assert world.ledger().keys.keys() == before.keys.keys()
+    assert world.ledger().campaign == old_ledger.campaign
+    assert world.ledger().keys.keys() == old_ledger.keys.keys()
 
 
 @pytest.mark.both
@@ -65,8 +65,8 @@ def test_lost_orders_are_found_by_the_records_of_their_jobs(
     world.dest = Dataset.merge([world.dest], tmp_path / "merged").path
     campaign = world.campaign(stop=3, give_way=2)
     record = next((world.dest / ORDERS).iterdir())
-    job_id, other = record.stem.removeprefix("job-"), "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
-    record.with_name(f"job-{other}.json").write_text(record.read_text().replace(job_id, other))
+    job_id, second_id = record.stem.removeprefix("job-"), "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
+    record.with_name(f"job-{second_id}.json").write_text(record.read_text().replace(job_id, second_id))
     lag(world, monkeypatch)
     assert len(world.run(campaign)) == 5
     assert world.ordered() == [3, 2]
@@ -223,8 +223,8 @@ def machine(folder: Path, fields: dict[str, Any]) -> Campaign:
     return Campaign.load(folder / "signs.json")
 
 
-def fields(stop: int = 3, words: str = "Photos of stop signs", **others: Any) -> dict[str, Any]:
-    jobs = {"stop": {"description": words, "files_needed": stop}, **others}
+def fields(stop: int = 3, words: str = "Photos of stop signs", **labels: Any) -> dict[str, Any]:
+    jobs = {"stop": {"description": words, "files_needed": stop}, **labels}
     return {"defaults": DEFAULTS, "jobs": jobs}
 
 

@@ -53,9 +53,9 @@ def test_a_dict_gives_labels(
             assert merged.repair(client)
 
 
-@pytest.mark.parametrize("way", ["merge", "copy_to", "publish"])
+@pytest.mark.parametrize("method", ["merge", "copy_to", "publish"])
 def test_many_files_go_into_a_bucket_at_once(
-    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """32 of them, since each takes a request; their rows stay in order."""
     pytest.importorskip("upath")
@@ -69,11 +69,11 @@ def test_many_files_go_into_a_bucket_at_once(
         upload(self, *arguments)
 
     monkeypatch.setattr(_bucket.BucketWriter, "_upload", slow)
-    dest = f"memory://{tmp_path.name}/{way}"
-    if way == "merge":
+    dest = f"memory://{tmp_path.name}/{method}"
+    if method == "merge":
         Dataset.merge([source], dest)
     else:
-        getattr(source, way)(dest)
+        getattr(source, method)(dest)
     copy = Dataset.open(dest)
     assert [row.file_id for row in copy] == [row.file_id for row in source]
     assert copy.verify()
@@ -99,16 +99,16 @@ def test_a_manifest_that_could_not_be_read_again_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`merge` and `copy_to` refuse it before they copy a file; what is there already counts once."""
-    one = folder_of(tmp_path / "one", [b"x", b"y"])
-    other = folder_of(tmp_path / "other", [b"0", b"1", b"2"], file_id=["a", "b", "c"])
-    merged = Dataset.merge([one, other], tmp_path / "all")
+    first = folder_of(tmp_path / "one", [b"x", b"y"])
+    second = folder_of(tmp_path / "other", [b"0", b"1", b"2"], file_id=["a", "b", "c"])
+    merged = Dataset.merge([first, second], tmp_path / "all")
     size = (merged.path / MANIFEST).stat().st_size
     monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size)
-    assert len(Dataset.merge([one, other, one], tmp_path / "again")) == 5
-    assert len(Dataset.merge([one, other], tmp_path / "again")) == 5
+    assert len(Dataset.merge([first, second, first], tmp_path / "again")) == 5
+    assert len(Dataset.merge([first, second], tmp_path / "again")) == 5
     monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size - 1)
     with pytest.raises(ConfigurationError, match=r"would have 5 rows and 1 MiB.* use a different folder"):
-        Dataset.merge([one, other], tmp_path / "refused")
+        Dataset.merge([first, second], tmp_path / "refused")
     with pytest.raises(ConfigurationError, match="would have 5 rows"):
         merged.filter(bool).copy_to(tmp_path / "refused")
     assert not list((tmp_path / "refused").rglob("*.jpg"))
@@ -118,10 +118,10 @@ def test_a_list_keeps_what_each_has(
     sources: list[Dataset], shared_server: MockServer, tmp_path: Path
 ) -> None:
     """Also the own columns of a row; and the result can be merged, and repaired without labels."""
-    own = folder_of(tmp_path / "own", [b"x"], label=["a"])
-    manifest = own.path / "metadata.jsonl"
+    folder = folder_of(tmp_path / "own", [b"x"], label=["a"])
+    manifest = folder.path / "metadata.jsonl"
     manifest.write_bytes(manifest.read_bytes().replace(b'"label"', b'"zone":7,"label"'))
-    merged = Dataset.merge([*sources, own.path], tmp_path / "all")
+    merged = Dataset.merge([*sources, folder.path], tmp_path / "all")
     assert len(merged) == 4
     assert {record.label for record in merged} == {None, "a"}
     assert [record.extra for record in merged.records_of("job_1")] == [{"zone": 7}]
@@ -135,14 +135,14 @@ def test_run_again_it_copies_what_is_missing(sources: list[Dataset], tmp_path: P
     """Files that are there stay, and those that were withdrawn stay away."""
     Dataset.merge(sources[:1], tmp_path / "all")
     merged = Dataset.merge(sources, tmp_path / "all")
-    kept, gone = merged.records[0], merged.records[2]
-    before = merged.path_of(kept).stat().st_mtime_ns
+    survivor, gone = merged.records[0], merged.records[2]
+    old_mtime = merged.path_of(survivor).stat().st_mtime_ns
     _withdrawing.remove(merged._store, merged._manifests, [gone])
-    again = Dataset.merge(sources, tmp_path / "all")
-    assert again.path_of(kept).stat().st_mtime_ns == before
-    assert gone.file_id not in {record.file_id for record in again}
+    rerun = Dataset.merge(sources, tmp_path / "all")
+    assert rerun.path_of(survivor).stat().st_mtime_ns == old_mtime
+    assert gone.file_id not in {record.file_id for record in rerun}
     assert _withdrawing.exports_of(sources[0]._store, [sources[0].records[0].file_id]).keys() == {
-        str(again.path)
+        str(rerun.path)
     }
 
 
@@ -150,7 +150,7 @@ def test_kinds_go_to_their_folders(sources: list[Dataset], tmp_path: Path) -> No
     """As those of a job of mixed media."""
     audio = folder_of(tmp_path / "audio", [b"x"], content_type=["audio/wav"])
     merged = Dataset.merge([*sources, audio], tmp_path / "all")
-    assert {str(merged.path_of(each).relative_to(merged.path).parts[0]) for each in merged} == {
+    assert {str(merged.path_of(row).relative_to(merged.path).parts[0]) for row in merged} == {
         "image",
         "audio",
     }
@@ -196,12 +196,12 @@ def test_labels_in_other_letters_are_refused_before_anything_is_copied(
     sources: list[Dataset], tmp_path: Path
 ) -> None:
     """No manifest may have both: the folder could not be opened again."""
-    one, other, *_ = sources
+    first, second, *_ = sources
     with pytest.raises(InvalidArgumentError, match="label 'Cat' differs from 'cat'"):
-        Dataset.merge({"cat": one, "Cat": other}, tmp_path / "new")
-    Dataset.merge({"cat": one}, tmp_path / "pets")
-    labeled = Dataset.merge({"Cat": other}, tmp_path / "others")
-    for more in ({"Cat": other}, [labeled]):
+        Dataset.merge({"cat": first, "Cat": second}, tmp_path / "new")
+    Dataset.merge({"cat": first}, tmp_path / "pets")
+    labeled = Dataset.merge({"Cat": second}, tmp_path / "others")
+    for more in ({"Cat": second}, [labeled]):
         with pytest.raises(InvalidArgumentError, match="label 'Cat' differs from 'cat'"):
             Dataset.merge(more, tmp_path / "pets")
     assert Dataset.open(tmp_path / "pets").verify()

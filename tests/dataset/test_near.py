@@ -27,11 +27,11 @@ def pictures(number: int) -> list[Any]:
     """Pictures that have nothing in common: smooth noise."""
     image = pytest.importorskip("PIL.Image")
     random = Random(7)
-    made = []
+    drawings = []
     for _ in range(number):
         small = image.frombytes("RGB", (6, 6), random.randbytes(108))
-        made.append(small.resize((PIXELS, PIXELS), image.Resampling.BICUBIC))
-    return made
+        drawings.append(small.resize((PIXELS, PIXELS), image.Resampling.BICUBIC))
+    return drawings
 
 
 def jpeg(picture: Any, quality: int = 90) -> bytes:
@@ -51,23 +51,23 @@ def test_near_duplicates_are_found(tmp_path: Path) -> None:
         jpeg(second, 40),
     ]
     dataset = folder_of(tmp_path, [jpeg(first), jpeg(second), jpeg(third), *copies, b"junk", b"junk"])
-    found = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
-    assert found == [["file_0", "file_3", "file_4", "file_5"], ["file_1", "file_6"], ["file_7", "file_8"]]
-    assert len(dataset.duplicates(near=0)) < len(found) + 1
+    groups = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
+    assert groups == [["file_0", "file_3", "file_4", "file_5"], ["file_1", "file_6"], ["file_7", "file_8"]]
+    assert len(dataset.duplicates(near=0)) < len(groups) + 1
     assert [[record.file_id for record in group] for group in dataset.duplicates()] == [["file_7", "file_8"]]
 
 
 def test_pictures_whose_hashes_are_near_by_chance_are_not_duplicates(tmp_path: Path) -> None:
     """The finer pattern differs, or the shade of plain ones; plain ones of one shade are alike."""
     np, image = pytest.importorskip("numpy"), pytest.importorskip("PIL.Image")
-    (faint,) = (np.asarray(each.convert("L"), float) * 0.5 for each in pictures(1))
+    (faint,) = (np.asarray(picture.convert("L"), float) * 0.5 for picture in pictures(1))
     fine = 60 + 60 * np.cos(np.pi * 10 * (np.arange(PIXELS) + 0.5) / PIXELS)
     contents = [
-        jpeg(image.fromarray(each.astype(np.uint8))) for each in (faint + fine, faint + fine[:, None])
+        jpeg(image.fromarray(pixels.astype(np.uint8))) for pixels in (faint + fine, faint + fine[:, None])
     ]
-    table = np.array([cast("Any", _near.hashes_of(each, np, image))[0] for each in contents])
-    one, other = np.array([0]), np.array([1])
-    assert _alike.Index(table, NEAR, np).distances(one, other) <= NEAR
+    table = np.array([cast("Any", _near.hashes_of(content, np, image))[0] for content in contents])
+    first, second = np.array([0]), np.array([1])
+    assert _alike.Index(table, NEAR, np).distances(first, second) <= NEAR
     assert folder_of(tmp_path, contents).duplicates(near=True) == []
     plain = np.array([np.full((32, 32), shade, np.uint8) for shade in (10, 12, 200)])
     look = _alike.SecondLook(plain, np)
@@ -80,8 +80,8 @@ def test_a_chain_of_near_pictures_joins_no_strangers(tmp_path: Path, monkeypatch
     dataset = folder_of(tmp_path, [jpeg(picture) for picture in pictures(5)])
     chain = [(0, 1), (1, 2), (2, 3), (3, 4)]
     monkeypatch.setattr(_near, "close", lambda *_: chain)
-    found = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
-    assert found == [["file_0", "file_1", "file_2"], ["file_3", "file_4"]]
+    groups = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
+    assert groups == [["file_0", "file_1", "file_2"], ["file_3", "file_4"]]
 
 
 def test_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,24 +89,24 @@ def test_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pytest.importorskip("numpy")
     first, second = pictures(2)
     dataset = folder_of(tmp_path, [jpeg(first), jpeg(first, 40), jpeg(second)])
-    (kept, changed) = (dataset.path / HASHES, dataset.path_of(dataset.records[2]))
-    found = dataset.duplicates(near=True)
-    assert len(found) == 1
-    size = kept.stat().st_size
+    (hashes, changed) = (dataset.path / HASHES, dataset.path_of(dataset.records[2]))
+    groups = dataset.duplicates(near=True)
+    assert len(groups) == 1
+    size = hashes.stat().st_size
     assert [*lines_in(dataset._store)] == [record.sha256 for record in dataset]
     reads: list[Path] = []
     begin_of = Local.begin_of
     monkeypatch.setattr(Local, "begin_of", lambda _, path, most: reads.append(path) or begin_of(path, most))
-    assert dataset.duplicates(near=True) == found
+    assert dataset.duplicates(near=True) == groups
     assert not reads
-    kept.write_bytes(kept.read_bytes()[:-1])
-    assert dataset.duplicates(near=True) == found
+    hashes.write_bytes(hashes.read_bytes()[:-1])
+    assert dataset.duplicates(near=True) == groups
     assert len(lines_in(dataset._store)) == 4
     assert reads == [changed]
-    kept.unlink()
+    hashes.unlink()
     changed.write_bytes(jpeg(second, 41)[: dataset[2].size_bytes])
-    assert dataset.duplicates(near=True) == found
-    assert kept.stat().st_size == size * 2 // 3
+    assert dataset.duplicates(near=True) == groups
+    assert hashes.stat().st_size == size * 2 // 3
 
 
 def test_a_folder_that_cannot_be_written_to_keeps_no_hashes(tmp_path: Path) -> None:
@@ -125,10 +125,10 @@ def test_hashes_of_a_bucket_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (picture,) = pictures(1)
     folder_of(tmp_path / "a", [jpeg(picture), jpeg(picture, 40)])
     dataset = Dataset.merge([tmp_path / "a"], "memory://near/signs")
-    found = dataset.duplicates(near=True)
-    assert len(found) == 1
+    groups = dataset.duplicates(near=True)
+    assert len(groups) == 1
     monkeypatch.setattr(_near, "hashes_of", None)
-    assert dataset.duplicates(near=True) == found
+    assert dataset.duplicates(near=True) == groups
 
 
 def test_hashes_of_withdrawn_files_are_erased(tmp_path: Path) -> None:
@@ -138,14 +138,14 @@ def test_hashes_of_withdrawn_files_are_erased(tmp_path: Path) -> None:
     dataset = folder_of(tmp_path, [jpeg(first), jpeg(second), jpeg(third)])
     dataset.duplicates(near=True)
     content = (dataset.path / HASHES).read_bytes()
-    gone, kept, late = dataset.records
+    gone, survivor, late = dataset.records
     (dataset.path / HASHES).write_bytes(content[:-1])  # half a line may be of anybody
     remove(dataset._store, dataset._manifests, [gone])
-    assert [*lines_in(dataset._store)] == [kept.sha256]
+    assert [*lines_in(dataset._store)] == [survivor.sha256]
     assert len((dataset.path / HASHES).read_bytes()) == len(content) // 3
     remove(dataset._store, dataset._manifests, [late])
     _near._keep(dataset._store, [(late, content[-len(content) // 3 :])])
-    assert [*lines_in(dataset._store)] == [kept.sha256]
+    assert [*lines_in(dataset._store)] == [survivor.sha256]
 
 
 def test_a_folder_without_images_has_no_near_duplicates(tmp_path: Path) -> None:
@@ -211,18 +211,18 @@ def test_what_two_datasets_share_is_found(tmp_path: Path) -> None:
     """The same bytes, and near pictures; what only one of them contains twice is not shared."""
     pytest.importorskip("numpy")
     first, second, third, fourth = pictures(4)
-    one = folder_of(tmp_path / "a", [jpeg(first), jpeg(second), jpeg(third), jpeg(third, 40)])
-    other = folder_of(tmp_path / "b", [jpeg(second, 40), jpeg(first), jpeg(fourth), jpeg(first, 40)])
-    assert one.duplicates(against=other) == [((one[0],), (other[1],))]
-    assert one.duplicates(against=other, near=True) == [
-        ((one[0],), (other[1], other[3])),
-        ((one[1],), (other[0],)),
+    dataset = folder_of(tmp_path / "a", [jpeg(first), jpeg(second), jpeg(third), jpeg(third, 40)])
+    peer = folder_of(tmp_path / "b", [jpeg(second, 40), jpeg(first), jpeg(fourth), jpeg(first, 40)])
+    assert dataset.duplicates(against=peer) == [((dataset[0],), (peer[1],))]
+    assert dataset.duplicates(against=peer, near=True) == [
+        ((dataset[0],), (peer[1], peer[3])),
+        ((dataset[1],), (peer[0],)),
     ]
-    part = one.filter(lambda record: record.file_id == "file_1")
-    assert part.duplicates(against=other, near=True) == [((one[1],), (other[0],))]
-    assert part.duplicates(against=one) == [((one[1],), (one[1],))]
+    part = dataset.filter(lambda record: record.file_id == "file_1")
+    assert part.duplicates(against=peer, near=True) == [((dataset[1],), (peer[0],))]
+    assert part.duplicates(against=dataset) == [((dataset[1],), (dataset[1],))]
     with pytest.raises(InvalidArgumentError, match="against must be a Dataset or a view of one"):
-        one.duplicates(against=cast("Any", tmp_path / "b"))
+        dataset.duplicates(against=cast("Any", tmp_path / "b"))
 
 
 def test_a_near_picture_of_the_other_dataset_is_reported_even_if_its_group_is_another(
@@ -231,10 +231,10 @@ def test_a_near_picture_of_the_other_dataset_is_reported_even_if_its_group_is_an
     """Else a test set could leak: the picture in the middle of a chain has a group without it."""
     pytest.importorskip("numpy")
     images = pictures(4)
-    one = folder_of(tmp_path / "a", [jpeg(picture) for picture in images[:3]])
-    other = folder_of(tmp_path / "b", [jpeg(images[3])])
+    dataset = folder_of(tmp_path / "a", [jpeg(picture) for picture in images[:3]])
+    peer = folder_of(tmp_path / "b", [jpeg(images[3])])
     monkeypatch.setattr(_near, "close", lambda *_: [(0, 1), (1, 2), (2, 3)])
-    assert one.duplicates(against=other, near=True) == [((one[0], one[1], one[2]), (other[0],))]
+    assert dataset.duplicates(against=peer, near=True) == [((dataset[0], dataset[1], dataset[2]), (peer[0],))]
 
 
 # ── Splits ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,8 +243,8 @@ def test_a_near_picture_of_the_other_dataset_is_reported_even_if_its_group_is_an
 def test_near_duplicates_cross_no_split(tmp_path: Path) -> None:
     """Whatever the order of the rows; without `near` they do."""
     pytest.importorskip("numpy")
-    one, other = pictures(2)
-    contents = [jpeg(one), jpeg(one, 40), jpeg(other), jpeg(other, 40)]
+    first, second = pictures(2)
+    contents = [jpeg(first), jpeg(first, 40), jpeg(second), jpeg(second, 40)]
     dataset = folder_of(tmp_path / "signs", contents)
     splits = []
     for near in (None, True):
@@ -254,7 +254,7 @@ def test_near_duplicates_cross_no_split(tmp_path: Path) -> None:
     path = dataset.path / "metadata.jsonl"
     path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
     (dataset.path / SPLITS).unlink()
-    again = Dataset.open(dataset.path).split(train=0.5, test=0.5, near=True)
-    assert {name: {row.file_id for row in part} for name, part in again.items()} == {
+    new_splits = Dataset.open(dataset.path).split(train=0.5, test=0.5, near=True)
+    assert {name: {row.file_id for row in part} for name, part in new_splits.items()} == {
         name: {row.file_id for row in part} for name, part in parts.items()
     }

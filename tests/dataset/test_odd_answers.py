@@ -103,7 +103,7 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
     twin = shop.post(first.body, "mine")
     for dest in ("one", "two"):
         assert shop.collect(dest, idempotency_key="mine").job.id == first.id
-    (text,) = {each.getMessage() for each in caplog.records if "both posted" in each.getMessage()}
+    (text,) = {record.getMessage() for record in caplog.records if "both posted" in record.getMessage()}
     assert text.endswith(f"run firsthandapi jobs cancel {twin.id}")
     first.times = [inf] * len(first.files)
     with pytest.raises(WaitTimeoutError, match=rf"; .*run firsthandapi jobs cancel {twin.id}"):
@@ -124,8 +124,8 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""
-    other = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
-    mistakes = [shop.shown(other)]
+    stranger = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
+    mistakes = [shop.shown(stranger)]
 
     def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
         if not is_job(body):
@@ -136,10 +136,10 @@ def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str) -> Non
 
     shop.says = says
     dataset = shop.collect()
-    _, own = shop.jobs
-    assert dataset.job.id == own.id
-    assert {record.file_id for record in dataset} == {*own.files}
-    assert (record_in(shop.folder / "signs").job or {})["id"] == own.id
+    _, own_job = shop.jobs
+    assert dataset.job.id == own_job.id
+    assert {record.file_id for record in dataset} == {*own_job.files}
+    assert (record_in(shop.folder / "signs").job or {})["id"] == own_job.id
     assert mistakes == []
 
 
@@ -349,7 +349,7 @@ def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pyte
         {**body, "data": body["data"][1:]} if "/files?" in request.target else body,
     )
     assert len(shop.client().files.download_all(job.id, shop.folder)) == 2
-    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
     assert not Dataset.open(shop.folder).verify().ok
 
@@ -373,7 +373,7 @@ def test_a_completed_job_that_never_counts_its_files(shop: Shop, caplog: pytest.
     began = clock.now
     assert len(client.files.download_all(job.id, shop.folder / "again")) == 2
     assert clock.now == began
-    (text,) = [each.getMessage() for each in caplog.records if "not complete" in each.getMessage()]
+    (text,) = [record.getMessage() for record in caplog.records if "not complete" in record.getMessage()]
     assert text == f"{job.id} is not complete here; the service counts 2 of 3 files as approved"
 
 
@@ -454,8 +454,8 @@ def test_rows_of_a_job_that_the_key_cannot_see(
     """The record is lost, and the rows name a job of another account: nothing is bought."""
     connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
     (tmp_path / ORDER).unlink()
-    other = quick_server.create_organization(cents=1000)
-    client = connect(quick_server, api_key=other.api_key)
+    organization = quick_server.create_organization(cents=1000)
+    client = connect(quick_server, api_key=organization.api_key)
     with pytest.raises(ConfigurationError, match="cannot see"):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert [*client.jobs.list()] == []
@@ -520,9 +520,9 @@ def test_values_of_other_types(shop: Shop) -> None:
         if isinstance(body, bytes):
             return status, body
         if "/files?" in request.target:
-            return status, {"data": [{**each, **ODD_FILE} for each in body["data"]], "has_more": "no"}
+            return status, {"data": [{**row, **ODD_FILE} for row in body["data"]], "has_more": "no"}
         if "data" in body:
-            return status, {"data": [{**each, **ODD_JOB} for each in body["data"]]}
+            return status, {"data": [{**row, **ODD_JOB} for row in body["data"]]}
         return status, {**body, **ODD_JOB}
 
     shop.says = odd

@@ -139,13 +139,13 @@ class Money(RuleBasedStateMachine):
                 self.server.submit(job.id)
                 self.server.clock.advance(minutes=1)
 
-    @rule(left=st.sampled_from([0.0, 0.5, 0.9]))
-    def tear_the_record(self, left: float) -> None:
+    @rule(share=st.sampled_from([0.0, 0.5, 0.9]))
+    def tear_the_record(self, share: float) -> None:
         """A disk loses the end of the record, or all of it: until it is put back, nothing is asked."""
         path = self.folder / ORDER
         if path.exists():
             content = path.read_bytes()
-            path.write_bytes(content[: int(len(content) * left)])
+            path.write_bytes(content[: int(len(content) * share)])
             since = len(self.server.requests)
             assert isinstance(self.run(0, None), ConfigurationError)
             assert self.server.requests[since:] == []

@@ -18,11 +18,11 @@ def test_a_lost_record_is_restored_from_the_rows(quick_server: MockServer, tmp_p
     """Of this label alone: the jobs of others, and those that `download_all` brought, are not taken for it."""
     with quick_server.client() as client:
         client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
-        other = client.jobs.create_and_wait(**JOB, files_needed=1)
-        client.files.download_all(other.id, tmp_path, label="stop")
+        job = client.jobs.create_and_wait(**JOB, files_needed=1)
+        client.files.download_all(job.id, tmp_path, label="stop")
         (tmp_path / ORDERS / "label-stop.json").unlink()
-        again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
-    assert len(again) == 3
+        rerun = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+    assert len(rerun) == 3
     assert jobs_bought(quick_server) == 2
 
 

@@ -34,13 +34,13 @@ def test_a_column_is_in_every_row(signs: Dataset) -> None:
     signs.include("file_1")
     assert sorted(own(signs), key=str) == [1, 2, None]
     signs.add_column("q", {"file_2": "x"})
-    again = Dataset.open(signs.path)
-    assert {row.file_id: row.extra for row in again} == {
+    twin = Dataset.open(signs.path)
+    assert {row.file_id: row.extra for row in twin} == {
         "file_0": {"q": None},
         "file_1": {"q": None},
         "file_2": {"q": "x"},
     }
-    assert again.verify()
+    assert twin.verify()
     noted = (signs.path / ".firsthandapi" / "columns.jsonl").read_text("utf-8").splitlines()
     assert [(json.loads(line)["name"], json.loads(line)["by"]) for line in noted] == [
         ("q", "ana"),
@@ -93,14 +93,14 @@ def test_columns_that_fit_no_row_are_refused(signs: Dataset) -> None:
         signs.add_column(name, {"file_0": "x" * 1_048_500})
     with pytest.raises(InvalidArgumentError, match="file_0 would be longer than 4 MiB"):
         signs.add_column("d", {"file_0": "x" * 1_048_500, "file_1": 1})
-    again = Dataset.open(signs.path)
-    assert [list(row.extra) for row in again] == [["a", "b", "c"]] * 3
-    assert (again[0].annotations or {})["text_extraction"] == "STOP"
+    twin = Dataset.open(signs.path)
+    assert [list(row.extra) for row in twin] == [["a", "b", "c"]] * 3
+    assert (twin[0].annotations or {})["text_extraction"] == "STOP"
 
 
 def test_what_is_refused_changes_nothing(signs: Dataset) -> None:
     """An id of no file, a name of ours, a folder that another run has, and a version."""
-    before = (signs.path / "metadata.jsonl").read_bytes()
+    content = (signs.path / "metadata.jsonl").read_bytes()
     with pytest.raises(InvalidArgumentError, match="1 of 2 ids are of no file"):
         signs.add_column("q", {"file_0": 1, "file_9": 2})
     with pytest.raises(InvalidArgumentError, match="by must be a str"):
@@ -113,4 +113,4 @@ def test_what_is_refused_changes_nothing(signs: Dataset) -> None:
     signs.write_lock()
     with pytest.raises(ConfigurationError, match="which only reads"):
         Dataset.open(signs.path, version="1.0.0").add_column("q", {})
-    assert (signs.path / "metadata.jsonl").read_bytes() == before
+    assert (signs.path / "metadata.jsonl").read_bytes() == content

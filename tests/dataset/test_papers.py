@@ -56,7 +56,7 @@ def test_what_was_said_is_remembered(dataset: Dataset) -> None:
     croissant = json.loads(card.croissant.read_bytes())
     assert croissant["license"] == "https://spdx.org/licenses/MIT"
     assert croissant["rai:dataLimitations"] == ["One city."]
-    (rows,) = (each["data"] for each in croissant["recordSet"] if each["@id"] == "split_rows")
+    (rows,) = (table["data"] for table in croissant["recordSet"] if table["@id"] == "split_rows")
     odd = {row["split_rows/file_id"] for row in rows if row["split_rows/split"] == "odd"}
     assert odd == {row.file_id for row in dataset.split(train=0.5, test=0, odd=0.5)["odd"]}
     with pytest.raises(InvalidArgumentError, match=r"^url must be"):
@@ -107,10 +107,10 @@ def test_the_papers_of_a_bucket(dataset: Dataset, tmp_path: Path) -> None:
     """As those of a folder."""
     memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem()
     memory.put(str(dataset.path), f"/{tmp_path.name}/signs", recursive=True)
-    there = Dataset.open(f"memory://{tmp_path.name}/signs")
-    there.write_card()
-    there.write_card()
-    assert there.verify()
+    bucket = Dataset.open(f"memory://{tmp_path.name}/signs")
+    bucket.write_card()
+    bucket.write_card()
+    assert bucket.verify()
     assert b"# signs\n" in memory.cat(f"/{tmp_path.name}/signs/README.md")
 
 
@@ -147,14 +147,14 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
     """Of folders that a job has filled, with labels and without, of pictures, sound, video, and all three: mlcroissant
     validates the metadata without a warning and loads every record set, each picture as a picture. Hugging Face parses
     the card and loads the folder as before."""
-    wanted: dict[str, tuple[list[str], str | None]] = {
+    expected: dict[str, tuple[list[str], str | None]] = {
         "labels": (["image/jpeg"], "stop"),
         "pictures": (["image/png", "image/webp"], None),
         "sound": (["audio/mpeg", "audio/wav"], "dog"),
         "mixed": (["image/jpeg", "audio/wav", "video/mp4"], "thing"),
     }
     folders: dict[str, Dataset] = {}
-    for name, (formats, label) in wanted.items():
+    for name, (formats, label) in expected.items():
         fields: dict[str, Any] = {**JOB, "accepted_formats": formats}
         job_id = client.jobs.create(**fields, files_needed=3).id
         for format_ in (formats * 3)[:3]:
@@ -163,7 +163,7 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
         folders[name] = client.files.download_all(job_id, tmp_path / name, label=label)
         folders[name].add_column("quality", {folders[name][0].file_id: 0.5})
         folders[name].write_card(license="CC-BY-4.0", name='The "signs": ünïcode')
-    loaded = run(READ, *(str(each.path) for each in folders.values()), str(tmp_path / "cache"))
+    loaded = run(READ, *(str(folder.path) for folder in folders.values()), str(tmp_path / "cache"))
     assert (loaded["card"]["license"], loaded["card"]["pretty_name"]) == ("cc-by-4.0", 'The "signs": ünïcode')
     assert loaded["rows"] == 3
     read = {name: loaded["read"][str(dataset.path)] for name, dataset in folders.items()}
@@ -171,8 +171,8 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
         tables = [rows for id_, rows in read[name].items() if id_.endswith("rows") and id_ != "split_rows"]
         rows = {row["file_id"]: row for table in tables for row in table}
         assert {*rows} == {record.file_id for record in dataset}
-        own = [rows[record.file_id].get("own_quality", "None") for record in dataset]
-        assert own == ["0.5", "None", "None"]
+        qualities = [rows[record.file_id].get("own_quality", "None") for record in dataset]
+        assert qualities == ["0.5", "None", "None"]
         for record in dataset:
             row = rows[record.file_id]
             assert row["file_name"].endswith(record.file_name.rpartition("/")[2])

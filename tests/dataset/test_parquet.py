@@ -110,7 +110,7 @@ def test_parquet_of_several_kinds_has_a_column_for_each(
     for record, row in zip(dataset, rows, strict=True):
         kind = str(record.content_type).partition("/")[0]
         assert row.pop(kind)["bytes"] == dataset.path_of(record).read_bytes()
-        assert [row[each] for each in ("image", "audio", "video") if each != kind] == [None, None]
+        assert [row[column] for column in ("image", "audio", "video") if column != kind] == [None, None]
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "text/plain"])

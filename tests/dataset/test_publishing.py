@@ -127,8 +127,8 @@ def test_only_what_changed_is_written(dataset: Dataset, place: Place) -> None:
     assert dataset.publish(place.dest) == Publication(first.url, first.version, 0)
     dataset.exclude(dataset[0])
     dataset.include("file_4")
-    again = dataset.publish(place.dest)
-    assert (str(again.version), again.files) == ("2.0.0", len(PAPERS) + 1)
+    rerun = dataset.publish(place.dest)
+    assert (str(rerun.version), rerun.files) == ("2.0.0", len(PAPERS) + 1)
     assert media(place.files()) == {f"data/file_{n}.jpg" for n in range(1, 5)}
     assert {row.file_id for row in parse_manifest(place.files()[MANIFEST])} == {
         row.file_id for row in dataset
@@ -162,7 +162,7 @@ def test_splits_have_all_columns(dataset: Dataset, place: Place) -> None:
     assert (train["mood"].isna().sum(), [*test["mood"]]) == (2, ["calm"])
     configs = next(line for line in files["README.md"].decode().splitlines() if line.startswith("configs"))
     (config,) = json.loads(configs.partition(": ")[2])
-    assert [each["split"] for each in config["data_files"]] == ["train", "test"]
+    assert [entry["split"] for entry in config["data_files"]] == ["train", "test"]
     dataset.publish(place.dest)
     assert place.files().keys() == {*PAPERS, *(f"data/file_{n}.jpg" for n in range(4))}
 
@@ -246,13 +246,13 @@ def test_splits_that_cannot_be_loaded_are_refused(
 
 
 def test_splits_of_another_dataset_are_refused(dataset: Dataset, tmp_path: Path) -> None:
-    others = Dataset.open(dataset.path).split()
+    splits = Dataset.open(dataset.path).split()
     with pytest.raises(InvalidArgumentError, match="splits must be those of this dataset"):
-        dataset.publish(tmp_path / "public", splits=others)
+        dataset.publish(tmp_path / "public", splits=splits)
     no_views: list[Any] = [{"train": "file_0"}, ["train"], "train"]
-    for each in no_views:
+    for value in no_views:
         with pytest.raises(InvalidArgumentError, match="splits must"):
-            dataset.publish(tmp_path / "public", splits=each)
+            dataset.publish(tmp_path / "public", splits=value)
     with pytest.raises(ConfigurationError, match="has no file to publish"):
         dataset.publish(tmp_path / "public", splits={"train": dataset.filter(lambda _: False)})
 
@@ -301,12 +301,12 @@ def remove(place: Place, name: str) -> None:
 
 def test_the_folder_of_a_dataset_is_no_place(dataset: Dataset, tmp_path: Path) -> None:
     """Neither its own, nor one in it or around it, nor another's."""
-    other = pictures(tmp_path / "other", 1)
-    other.write_lock()
-    for dest in (dataset.path, dataset.path / "public", tmp_path, other.path):
+    neighbor = pictures(tmp_path / "other", 1)
+    neighbor.write_lock()
+    for dest in (dataset.path, dataset.path / "public", tmp_path, neighbor.path):
         with pytest.raises(InvalidArgumentError, match=r"dest (is in|contains .*, as) the folder of"):
             dataset.publish(dest)
-    assert other.verify()
+    assert neighbor.verify()
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="is not a folder"):
         dataset.publish(tmp_path / "file")
@@ -335,7 +335,7 @@ class Killed(BaseException):
 
 def is_killed(dataset: Dataset, place: Place, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Publish, and die before that step. Returns whether there were so many."""
-    left = iter(range(step))
+    steps_left = iter(range(step))
     kind = _hub.Hub if place.hub is not None else _bucket.Bucket if "://" in place.dest else _local.Local
 
     with monkeypatch.context() as patch:
@@ -344,7 +344,7 @@ def is_killed(dataset: Dataset, place: Place, step: int, monkeypatch: pytest.Mon
             real = getattr(kind, name)
 
             def call(*arguments: Any, real: Any = real) -> Any:
-                if next(left, None) is None:
+                if next(steps_left, None) is None:
                     raise Killed
                 return real(*arguments)
 
@@ -360,21 +360,21 @@ def test_a_killed_call_says_nothing_by_half(
     dataset: Dataset, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it ends: the old rows with all of their files, or the new ones; the next call completes it."""
-    other = Dataset.open(shutil.copytree(dataset.path, tmp_path / "other"))
-    other.exclude("file_0")
-    other.include("file_4")
-    states = [dataset, other]
-    for each in states:
-        each.write_lock()
+    copy = Dataset.open(shutil.copytree(dataset.path, tmp_path / "other"))
+    copy.exclude("file_0")
+    copy.include("file_4")
+    states = [dataset, copy]
+    for folder in states:
+        folder.write_lock()
     for step in count():
         state = states[step % 2]
-        before = place.files().get(MANIFEST) if step else None
+        old_content = place.files().get(MANIFEST) if step else None
         killed = is_killed(state, place, step, monkeypatch)
         files = place.files() if step or not place.hub else {}
         if (now := files.get(MANIFEST)) is not None:
             rows = parse_manifest(now)
             assert {row.file_name for row in rows} <= files.keys()
-            assert now == before or {row.file_id for row in rows} == {row.file_id for row in state}
+            assert now == old_content or {row.file_id for row in rows} == {row.file_id for row in state}
         state.publish(place.dest)
         assert media(place.files()) == {row.file_name for row in state}
         assert state.publish(place.dest).files == 0
@@ -463,8 +463,8 @@ def test_a_folder_of_many_files_is_spread(tmp_path: Path, hub: Hub, monkeypatch:
 def test_a_bucket_is_published_to_the_hub(dataset: Dataset, hub: Hub, tmp_path: Path) -> None:
     """Through this machine, and each file verified."""
     pytest.importorskip("upath")
-    there = dataset.copy_to(f"memory://{tmp_path.name}/signs")
-    there.publish(f"hf://{REPO}")
+    bucket = dataset.copy_to(f"memory://{tmp_path.name}/signs")
+    bucket.publish(f"hf://{REPO}")
     assert media(hub.repos[REPO].files) == {row.file_name for row in dataset}
 
 
@@ -472,27 +472,27 @@ def test_a_withdrawal_follows_publications(server: MockServer, client: FirstHand
     """The file goes with its row, and with what is said of it; files that were not published stay away, and the
     history of the Hub has its bytes no more."""
     dataset = client.files.download_all(completed_job(server, 3), place.root / "signs")
-    hidden, gone, kept = (row.file_id for row in dataset)
+    hidden, gone, survivor = (row.file_id for row in dataset)
     dataset.exclude(hidden)
     dataset.publish(place.dest)
     dataset.include(hidden)
-    (name,) = (each for each in place.files() if gone in each)
+    (name,) = (path for path in place.files() if gone in path)
     content = place.files()[name]
     server.withdraw(gone)
-    found = dataset.reconcile(client)
-    assert [copy.gone for copy in found.copies] == [True]
+    report = dataset.reconcile(client)
+    assert [copy.gone for copy in report.copies] == [True]
     files = place.files()
-    assert [row.file_id for row in parse_manifest(files[MANIFEST])] == [kept]
-    assert media(files) == {each for each in files if kept in each and each.endswith(".jpg")}
-    assert not [each for each in files if gone.encode() in files[each] and each != LOCK_FILE]
+    assert [row.file_id for row in parse_manifest(files[MANIFEST])] == [survivor]
+    assert media(files) == {path for path in files if survivor in path and path.endswith(".jpg")}
+    assert not [path for path in files if gone.encode() in files[path] and path != LOCK_FILE]
     assert b"1 file" in files["README.md"]
     assert content not in [
-        each
+        content
         for repo in (place.hub.repos.values() if place.hub else ())
         for commit in repo.commits
-        for each in commit.values()
+        for content in commit.values()
     ]
-    assert not [each for each in files if ROOM in each]
+    assert not [path for path in files if ROOM in path]
     assert dataset.reconcile(client).copies == ()
     assert dataset.publish(place.dest).files > 0
 
@@ -504,11 +504,11 @@ def test_a_publication_that_is_used_as_a_dataset_is_followed_too(
     dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
     dataset.publish(tmp_path / "public")
     Dataset.open(tmp_path / "public").to_parquet(tmp_path / "all.parquet")
-    gone, kept = (row.file_id for row in dataset)
+    gone, survivor = (row.file_id for row in dataset)
     server.withdraw(gone)
     assert dataset.reconcile(client).copies == (Copy(str(tmp_path / "public"), True),)
     for table in (tmp_path / "public" / TABLE, tmp_path / "all.parquet"):
-        assert [*pandas.read_parquet(table)["file_id"]] == [kept]
+        assert [*pandas.read_parquet(table)["file_id"]] == [survivor]
 
 
 def test_another_dataset_s_publication_is_left_alone(
@@ -561,13 +561,13 @@ def test_it_loads_by_its_name(tmp_path: Path, hub: Hub) -> None:
     """A single picture, splits of which one has no value of a column, and more rows than a loader looks at for types;
     from a folder and from the Hub."""
     pytest.importorskip("datasets")
-    one = pictures(tmp_path / "one", 1)
+    dataset = pictures(tmp_path / "one", 1)
     two = pictures(tmp_path / "two", 4, license=["MIT", "MIT", None, None])
     parts = {"train": having(two, "file_2", "file_3"), "test": having(two, "file_0", "file_1")}
     many = pictures(
         tmp_path / "many", 3_000, license=[None] * 2_999 + ["MIT"], ai_reasoning=["x" * 5_000] * 3_000
     )
-    one.publish(f"hf://{REPO}")
+    dataset.publish(f"hf://{REPO}")
     two.publish("hf://lab/parts", splits=parts)
     many.publish(tmp_path / "public")
     many.publish(tmp_path / "split", splits=many.split())
@@ -584,4 +584,4 @@ def test_it_loads_by_its_name(tmp_path: Path, hub: Hub) -> None:
     assert loaded[REPO] == {"train": [1, [8, 6], None]}
     assert loaded["lab/parts"] == {"train": [2, [8, 6], None], "test": [2, [8, 6], "MIT"]}
     assert loaded[places[2]]["train"][0] == 3_000
-    assert sum(each[0] for each in loaded[places[3]].values()) == 3_000
+    assert sum(entry[0] for entry in loaded[places[3]].values()) == 3_000

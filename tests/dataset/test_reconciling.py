@@ -38,7 +38,7 @@ def test_a_withdrawn_file_goes_and_stays_away(
     """With its row; the others stay, and `verify` is content."""
     dest = str(tmp_path) if at == "folder" else f"memory://{tmp_path.name}/signs"
     dataset = client.files.download_all(completed_job(server, 3), dest, label="stop")
-    other = client.files.download_all(completed_job(server, 1), dest, label="yield")
+    second = client.files.download_all(completed_job(server, 1), dest, label="yield")
     assert reconcile(connect, connect(server), dataset) == Reconciliation()
     gone = dataset.records[1]
     path = dataset.path_of(gone)
@@ -46,7 +46,7 @@ def test_a_withdrawn_file_goes_and_stays_away(
     result = reconcile(connect, connect(server), dataset)
     assert (result.removed, result.file_ids) == ((gone.file_name,), (gone.file_id,))
     assert not path.exists()
-    assert {row.file_id for row in dataset} == {row.file_id for row in other} - {gone.file_id}
+    assert {row.file_id for row in dataset} == {row.file_id for row in second} - {gone.file_id}
     assert dataset.verify()
     assert Dataset.open(dest).verify()
 
@@ -135,7 +135,7 @@ def test_a_call_that_was_cut_short_is_finished_by_the_next(
     assert not path.exists()
     assert opened.verify()
     assert Dataset.open(tmp_path, version=version).withdrawn == 1
-    assert all(gone.sha256 not in each.read_text("utf-8") for each in (tmp_path / VERSIONS).iterdir())
+    assert all(gone.sha256 not in path.read_text("utf-8") for path in (tmp_path / VERSIONS).iterdir())
 
 
 def test_a_file_that_cannot_be_removed_keeps_its_row(
@@ -159,8 +159,8 @@ def test_another_account_s_key_removes_nothing(
 ) -> None:
     """To it the job does not exist, which says nothing about its files."""
     dataset = client.files.download_all(completed_job(server, 1), tmp_path)
-    other = server.create_organization(cents=0)
-    with server.client(api_key=other.api_key) as stranger, pytest.raises(NotFoundError):
+    organization = server.create_organization(cents=0)
+    with server.client(api_key=organization.api_key) as stranger, pytest.raises(NotFoundError):
         dataset.reconcile(stranger)
     assert dataset.verify()
 

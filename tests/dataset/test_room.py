@@ -69,8 +69,8 @@ def test_rows_without_a_room_lead_to_their_job(
         assert (opened.verify().ok, opened.verify().diary) == (True, False)
         assert "from 1 job on `http://127.0.0.1" in opened.write_card().path.read_text()
         jobs, since = len(list(client.jobs.list())), len(quick_server.requests)
-        again = client.jobs.collect(tmp_path, label=label, **call)
-        assert (again.records, again.verify().diary) == (dataset.records, True)
+        rerun = client.jobs.collect(tmp_path, label=label, **call)
+        assert (rerun.records, rerun.verify().diary) == (dataset.records, True)
         assert (len(list(client.jobs.list())), downloads(quick_server, since)) == (jobs, [])
 
 
@@ -82,7 +82,7 @@ def test_a_room_that_is_a_link_is_refused(
     dataset = client.files.download_all(completed_job(server, 1), tmp_path / "signs")
     copy = dataset.filter(lambda _: True).copy_to(tmp_path / "copy")
     elsewhere = (dataset.path / ROOM).rename(tmp_path / "elsewhere")
-    before = names(elsewhere)
+    contents = names(elsewhere)
     (dataset.path / ROOM).symlink_to(elsewhere, target_is_directory=True)
     jobs = len(list(client.jobs.list()))
     for act in (
@@ -96,7 +96,7 @@ def test_a_room_that_is_a_link_is_refused(
     ):
         with pytest.raises(ConfigurationError, match=rf"\{ROOM} is a link"):
             act()
-    assert (names(elsewhere), len(list(client.jobs.list()))) == (before, jobs)
+    assert (names(elsewhere), len(list(client.jobs.list()))) == (contents, jobs)
 
 
 def test_a_file_in_the_place_of_the_room_is_named(client: FirstHandClient, tmp_path: Path) -> None:

@@ -41,14 +41,14 @@ def test_a_view_obeys_later_decisions(four_signs: Dataset, tmp_path: Path) -> No
     view, twice = parts["train"], parts["train"].filter(lambda _: True)
     four_signs.exclude("file_stop0")
     four_signs.relabel("file_stop1", "halt")
-    shown = {"file_stop1", "file_stop2", "file_yield0"}
-    for each in (view, twice):
-        assert ({row.file_id for row in each}, len(each)) == (shown, 3)
-        assert set(each.to_pandas()["file_id"]) == shown
-        assert each.labels == ["halt", "stop", "yield"]
-        assert all(each.path_of(row).is_file() for row in each)
+    file_ids = {"file_stop1", "file_stop2", "file_yield0"}
+    for part in (view, twice):
+        assert ({row.file_id for row in part}, len(part)) == (file_ids, 3)
+        assert set(part.to_pandas()["file_id"]) == file_ids
+        assert part.labels == ["halt", "stop", "yield"]
+        assert all(part.path_of(row).is_file() for row in part)
     assert parts["test"]._all_labels() == ["halt", "stop", "yield"]
-    assert {path.stem for path in parts.copy_to(tmp_path / "parts").rglob("*.jpg")} == shown
+    assert {path.stem for path in parts.copy_to(tmp_path / "parts").rglob("*.jpg")} == file_ids
     four_signs.include("file_stop0")
     assert len(view) == len(twice) == 4
 
@@ -80,10 +80,10 @@ def test_files_of_the_same_bytes_are_found(tmp_path: Path) -> None:
     state = dataset.verify()
     for record in dataset.records:
         dataset.path_of(record).unlink()
-    found = {frozenset(record.file_id for record in group) for group in dataset.duplicates()}
+    groups = {frozenset(record.file_id for record in group) for group in dataset.duplicates()}
     by_content: dict[bytes, set[str]] = {}
     for n, content in enumerate(contents):
         by_content.setdefault(content, set()).add(f"file_{n}")
-    assert found == {frozenset(ids) for ids in by_content.values() if len(ids) > 1}
+    assert groups == {frozenset(ids) for ids in by_content.values() if len(ids) > 1}
     assert state.ok
-    assert {frozenset(name[5:-4] for name in group) for group in state.duplicates} == found
+    assert {frozenset(name[5:-4] for name in group) for group in state.duplicates} == groups

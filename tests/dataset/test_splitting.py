@@ -51,9 +51,9 @@ def test_growing_moves_no_record(tmp_path: Path, stratify: bool) -> None:
     splits = dataset.split(**arguments)
     assert first.items() <= parts_of(splits).items()
     shutil.copytree(dataset.path, tmp_path / "elsewhere")
-    again = grown(tmp_path / "elsewhere", 30, [*reversed(range(30))]).split(**arguments)
-    assert parts_of(again) == parts_of(splits)
-    assert [row.file_id for row in again["train"]] == [row.file_id for row in splits["train"]][::-1]
+    new_splits = grown(tmp_path / "elsewhere", 30, [*reversed(range(30))]).split(**arguments)
+    assert parts_of(new_splits) == parts_of(splits)
+    assert [row.file_id for row in new_splits["train"]] == [row.file_id for row in splits["train"]][::-1]
     backwards = grown(tmp_path / "backwards", 30, [*reversed(range(30))])
     assert parts_of(backwards.split(**arguments)) == parts_of(alone)
 
@@ -62,9 +62,9 @@ def test_what_is_remembered_is_written_once(tmp_path: Path, monkeypatch: pytest.
     """By several processes too; where it cannot be, the same splits are made, and a WARNING says so."""
     dataset = grown(tmp_path / "signs", 15, [*range(30)])
     splits = parts_of(dataset.split())
-    before = (dataset.path / SPLITS).read_bytes()
+    content = (dataset.path / SPLITS).read_bytes()
     assert parts_of(dataset.split()) == splits
-    assert (dataset.path / SPLITS).read_bytes() == before
+    assert (dataset.path / SPLITS).read_bytes() == content
     read: Any = dataset._store.read
 
     def late(path: Path, *arguments: Any) -> bytes | None:
@@ -76,7 +76,7 @@ def test_what_is_remembered_is_written_once(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(type(dataset._store), "read", staticmethod(late))
     assert parts_of(dataset.split()) == splits
-    assert (dataset.path / SPLITS).read_bytes() == before
+    assert (dataset.path / SPLITS).read_bytes() == content
     (dataset.path / SPLITS).write_bytes(b"{}\n")
     with pytest.raises(ConfigurationError, match=r"splits\.jsonl, line 1: not a split"):
         dataset.split()
@@ -144,9 +144,9 @@ def test_each_split_becomes_a_dataset(four_signs: Dataset, tmp_path: Path) -> No
     path.unlink()
     assert parts.copy_to(root) == root
     assert path.exists()
-    others = {"train": parts["test"], "test": parts["train"]}
+    swap = {"train": parts["test"], "test": parts["train"]}
     with pytest.raises(ConfigurationError, match="would leak"):
-        type(parts)(others).copy_to(root)
+        type(parts)(swap).copy_to(root)
     four_signs.exclude(parts["train"][0])
     parts.copy_to(root)
     assert [*Dataset.open(root / "train")] == [*parts["train"]]

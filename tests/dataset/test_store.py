@@ -71,5 +71,5 @@ def test_a_folder_of_an_earlier_version_is_refused(
     ):
         with pytest.raises(ConfigurationError, match=r"old/\S+ is of an earlier version of firsthandapi: "):
             act()
-    assert [each.name for each in root.iterdir()] == [name.partition("/")[0]]
+    assert [path.name for path in root.iterdir()] == [name.partition("/")[0]]
     assert len(list(client.jobs.list())) == jobs

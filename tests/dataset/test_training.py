@@ -32,9 +32,9 @@ def dataset(tmp_path: Path) -> Dataset:
 def shown(section: str) -> str:
     """The code of a section of the page."""
     _, _, text = PAGE.read_text("utf-8").partition(f"\n## {section}\n")
-    found = re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return found[1]
+    match = re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert match is not None
+    return match[1]
 
 
 def run(section: str, dataset: Dataset) -> dict[str, Any]:

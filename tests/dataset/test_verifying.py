@@ -25,22 +25,22 @@ from .support import FILES, ORDER, api, downloads, forge, spoil_three
 def test_verify_names_what_is_wrong(dataset: Dataset) -> None:
     """Mismatched, missing, extra; what is in the making does not count."""
     assert dataset.verify() == Verification(True, (), (), ())
-    longer, other, gone = spoil_three(dataset)
+    longer, fake, gone = spoil_three(dataset)
     (dataset.path / "data" / "mine.txt").touch()
     (dataset.path / "data" / ".file_1.jpg.0123.part").touch()
-    found = dataset.verify()
-    assert not found
-    assert (set(found.mismatched), found.missing, found.extra) == (
-        {longer, other},
+    report = dataset.verify()
+    assert not report
+    assert (set(report.mismatched), report.missing, report.extra) == (
+        {longer, fake},
         (gone,),
         ("data/mine.txt",),
     )
 
 
-@pytest.mark.parametrize("left", [None, b""])
-def test_files_of_a_lost_manifest_are_extra(dataset: Dataset, left: bytes | None) -> None:
+@pytest.mark.parametrize("content", [None, b""])
+def test_files_of_a_lost_manifest_are_extra(dataset: Dataset, content: bytes | None) -> None:
     """All of them are named, though no row is there to miss them."""
-    (dataset.path / MANIFEST).unlink() if left is None else (dataset.path / MANIFEST).write_bytes(left)
+    (dataset.path / MANIFEST).unlink() if content is None else (dataset.path / MANIFEST).write_bytes(content)
     opened = Dataset.open(dataset.path)
     assert len(opened) == 0
     assert set(opened.verify().extra) == {record.file_name for record in dataset}
@@ -61,11 +61,11 @@ def test_repair_fetches_the_bad_ones_only(
     dataset.records.sort(key=lambda record: listed[record.file_id])  # so that one is on the second page
     bad = spoil_three(dataset)
     since = len(server.requests)
-    told: list[Progress] = []
-    assert dataset.repair(client, on_progress=told.append)
+    reports: list[Progress] = []
+    assert dataset.repair(client, on_progress=reports.append)
     assert sorted(f"data/{file_id}.jpg" for file_id in downloads(server, since)) == sorted(bad)
     assert len(api(server, since)) == 3
-    assert told[-1].files_done == 3
+    assert reports[-1].files_done == 3
     assert len(dataset) == FILES
     since = len(server.requests)
     assert dataset.repair(client)

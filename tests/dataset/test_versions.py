@@ -39,9 +39,9 @@ def test_a_folder_is_locked_without_its_media(dataset: Dataset) -> None:
     lock = dataset.path / "dataset.lock"
     assert (first.number, first.parent) == ("1.0.0", None)
     assert json.loads(lock.read_bytes())["tree"] == first.tree
-    before = lock.stat().st_mtime_ns
+    mtime = lock.stat().st_mtime_ns
     assert Dataset.open(dataset.path).write_lock() == first
-    assert lock.stat().st_mtime_ns == before
+    assert lock.stat().st_mtime_ns == mtime
     forge(dataset.path, ai_star_rating=2)
     second = Dataset.open(dataset.path).write_lock()
     assert (second.number, second.parent) == ("2.0.0", first)
@@ -76,21 +76,21 @@ def test_a_version_whose_rows_are_not_kept(dataset: Dataset, tmp_path: Path) -> 
     shutil.rmtree(dataset.path / VERSIONS)
     for version in ("1.0.0", first):
         assert len(Dataset.open(dataset.path, version=version)) == 3
-    kept = (dataset.path / "metadata.jsonl").read_bytes()
+    manifest = (dataset.path / "metadata.jsonl").read_bytes()
     forge(dataset.path, ai_star_rating=2)
     for version in ("1.0.0", first):
         with pytest.raises(ConfigurationError, match=r"is not version 1\.0\.0: its rows differ, and \.first"):
             Dataset.open(dataset.path, version=version)
-    (dataset.path / "metadata.jsonl").write_bytes(kept)
+    (dataset.path / "metadata.jsonl").write_bytes(manifest)
     lock = (dataset.path / "dataset.lock").stat().st_mtime_ns
     assert Dataset.open(dataset.path).write_lock() == first
     assert (dataset.path / "dataset.lock").stat().st_mtime_ns == lock
     forge(dataset.path, ai_star_rating=2)
     assert Dataset.open(dataset.path, version=first)[0].ai_star_rating == 4
     # Another version with that number is another one.
-    other = folder_of(tmp_path / "other", [b"four"]).write_lock()
+    stranger = folder_of(tmp_path / "other", [b"four"]).write_lock()
     with pytest.raises(ConfigurationError, match=r"is not version 1\.0\.0"):
-        Dataset.open(dataset.path, version=other)
+        Dataset.open(dataset.path, version=stranger)
 
 
 @pytest.mark.parametrize("at", ["folder", "bucket"])
@@ -122,7 +122,7 @@ def test_an_old_version_has_its_files_wherever_they_are(four_signs: Dataset, tmp
         Dataset.merge([old], tmp_path / "merged"),
     ]
     for copy in copies:
-        assert ([*copy], [each.by for each in copy.decisions], bool(copy.verify())) == (rows, ["ana"], True)
+        assert ([*copy], [line.by for line in copy.decisions], bool(copy.verify())) == (rows, ["ana"], True)
     splits = old.split(train=0.5, test=0.5)
     assert sum(map(len, splits.values())) == 4
     assert not dataset._store.exists(dataset.path / SPLITS)
@@ -160,7 +160,7 @@ def test_a_version_only_reads(dataset: Dataset, client: FirstHandClient, version
     dataset.exclude("file_0")
     dataset.write_lock()
     old = Dataset.open(dataset.path, version=version)
-    before = {path: path.stat().st_mtime_ns for path in dataset.path.rglob("*")}
+    mtimes = {path: path.stat().st_mtime_ns for path in dataset.path.rglob("*")}
     asynchronous: Any = client
     for act in (
         lambda: old.exclude("file_1"),
@@ -180,7 +180,7 @@ def test_a_version_only_reads(dataset: Dataset, client: FirstHandClient, version
             ConfigurationError, match=rf"was opened as version {version}, which only reads: use .*copy_to"
         ):
             act()
-    assert {path: path.stat().st_mtime_ns for path in dataset.path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in dataset.path.rglob("*")} == mtimes
 
 
 def test_a_version_takes_the_room_of_what_changed(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_version_takes_the_room_of_what_changed(tmp_path: Path) -> None:
         number = Dataset.open(dataset.path).write_lock().number
         sizes.append((dataset.path / VERSIONS / f"{number}.jsonl").stat().st_size)
     assert max(sizes[1:]) * 20 < sizes[0]
-    assert [Dataset.open(dataset.path, version=each)[0].ai_star_rating for each in dataset.versions] == [
+    assert [Dataset.open(dataset.path, version=name)[0].ai_star_rating for name in dataset.versions] == [
         1,
         2,
         3,
@@ -237,7 +237,7 @@ def test_a_death_leaves_the_old_version_or_the_new_one(
     assert len(Dataset.open(dest, version="1.0.0")) == 3
     dataset.exclude("file_1")
     assert dataset.write_lock() == "2.0.0"
-    assert [len(Dataset.open(dest, version=each)) for each in dataset.versions] == [3, 1]
+    assert [len(Dataset.open(dest, version=version)) for version in dataset.versions] == [3, 1]
 
 
 def test_rows_that_a_death_left_half_written_are_cleared(dataset: Dataset) -> None:
@@ -251,20 +251,20 @@ def test_rows_that_a_death_left_half_written_are_cleared(dataset: Dataset) -> No
 
 def test_two_locks_at_once_leave_a_whole_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The later one takes the other's for the version before; files that were withdrawn meanwhile are in none."""
-    other = Dataset.open(dataset.path)
+    twin = Dataset.open(dataset.path)
     taking: Any = _versions.taking_notes
 
     def late(store: Any) -> Any:
         monkeypatch.setattr(_versions, "taking_notes", taking)
-        other.exclude("file_0")
-        other.write_lock()
+        twin.exclude("file_0")
+        twin.write_lock()
         (dataset.path / WITHDRAWN).write_text('{"file_ids": ["file_1"]}', "utf-8")
         return taking(store)
 
     monkeypatch.setattr(_versions, "taking_notes", late)
     assert dataset.write_lock() == "2.0.0"
     assert [
-        [row.file_id for row in Dataset.open(dataset.path, version=each)] for each in dataset.versions
+        [row.file_id for row in Dataset.open(dataset.path, version=version)] for version in dataset.versions
     ] == [
         ["file_2"],
         ["file_2"],
@@ -325,7 +325,7 @@ def test_a_change_has_its_values(dataset: Dataset) -> None:
     assert (diff.changes, diff.columns) == ((Change("file_0", "ai_star_rating", 4, 2),), ("note", "width"))
     assert Dataset.diff(dataset.path / "dataset.lock", Dataset.open(dataset.path)).changes == ()
     changes = Dataset.diff(second, Dataset.open(dataset.path)).changes
-    assert [(each.column, each.old) for each in changes] == [
+    assert [(change.column, change.old) for change in changes] == [
         ("sha256", hashlib.sha256(b"one").hexdigest()),
         ("note", "sharp"),
     ]
@@ -355,28 +355,28 @@ def test_a_withdrawn_file_is_gone_from_every_version(
     dataset.exclude(out)
     second = dataset.write_lock()
     diff = Dataset.diff(dataset.versions[0], dataset)
-    assert {each.file_id for each in diff.changes} == {gone.file_id, stays.file_id}
+    assert {change.file_id for change in diff.changes} == {gone.file_id, stays.file_id}
     server.withdraw(gone.file_id)
     server.withdraw(out.file_id)
-    kept = {
+    contents = {
         name: dataset._store.read(dataset.path / VERSIONS / name) for name in ("1.0.0.jsonl", "2.0.0.jsonl")
     }
     reconcile(connect, connect(server), dataset)
     lock = dataset._store.read(dataset.path / "dataset.lock") or b""
     assert gone.sha256.encode() not in lock
-    for name in kept:
+    for name in contents:
         content = dataset._store.read(dataset.path / VERSIONS / name) or b""
         assert not any(
             text.encode() in content for row in (gone, out) for text in (row.file_name, row.sha256)
         )
     for _ in range(2):
-        versions = [Dataset.open(dest, version=each) for each in dataset.versions]
-        assert [(len(each), each.withdrawn) for each in versions] == [(10, 2), (10, 1)]
-        assert all(each.verify() for each in versions)
+        versions = [Dataset.open(dest, version=version) for version in dataset.versions]
+        assert [(len(version), version.withdrawn) for version in versions] == [(10, 2), (10, 1)]
+        assert all(version.verify() for version in versions)
         diff = Dataset.diff(versions[0], second)
-        assert {each.file_id for each in diff.changes} == {stays.file_id}
+        assert {change.file_id for change in diff.changes} == {stays.file_id}
         assert not Dataset.diff(second, second)
-        for name, content in kept.items():  # as by a backup
+        for name, content in contents.items():  # as by a backup
             dataset._store.replace(dataset.path / VERSIONS / name, content or b"")
     assert dataset.withdrawn == 2
     third = dataset.write_lock()

@@ -28,9 +28,9 @@ def test_a_withdrawn_file_that_is_listed_again_is_left_alone(
     gone = dataset.records[0]
     _withdrawing.remove(dataset._store, dataset._manifests, [gone])
     since = len(server.requests)
-    again = connect(server).files.download_all(gone.job_id, tmp_path)
+    rerun = connect(server).files.download_all(gone.job_id, tmp_path)
     assert downloads(server, since) == []
-    assert gone.file_id not in {row.file_id for row in again}
+    assert gone.file_id not in {row.file_id for row in rerun}
 
 
 def test_a_label_leaves_with_its_last_file(
@@ -98,8 +98,8 @@ def test_what_a_folder_says_of_itself_removes_nothing_elsewhere(
     mine = dataset.copy_to(tmp_path / "mine")
     gone = dataset.records[0].file_id
     (dataset.path / WITHDRAWN).write_text(f'{{"file_ids": ["{gone}"]}}', "utf-8")
-    found = dataset.reconcile(client)
-    assert (found.file_ids, found.copies) == ((gone,), (Copy(str(mine.path), None),))
+    report = dataset.reconcile(client)
+    assert (report.file_ids, report.copies) == ((gone,), (Copy(str(mine.path), None),))
     assert len(Dataset.open(mine.path)) == 2
 
 

@@ -28,9 +28,9 @@ def test_workers_that_cannot_be_read_cost_no_file(
         assert caplog.text.count(f"the workers and ratings of {job_id} are unknown so far") == 1
         assert len(caplog.records) == 1
         since = len(server.requests)
-        again = client.files.download_all(job_id, tmp_path, label=label)
+        rerun = client.files.download_all(job_id, tmp_path, label=label)
     assert downloads(server, since) == []
-    for row in again:
+    for row in rerun:
         submission = client.submissions.get(str(row.submission_id))
         assert row.worker_id == submission.worker_id
         assert row.ai_reasoning == submission.ai_reasoning is not None

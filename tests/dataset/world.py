@@ -53,10 +53,10 @@ class World:
     def campaign(self, budget_cents: int = 10_000, dest: Path | None = None, **options: Any) -> Campaign:
         """A campaign that wants so many files of each label."""
         names = ("unique", "name", "defaults", "moved", "replace_excluded")
-        known = {name: options.pop(name) for name in names if name in options}
-        jobs = {label: {"files_needed": wanted} for label, wanted in options.items()}
-        known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}
-        return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **known)
+        fields = {name: options.pop(name) for name in names if name in options}
+        jobs = {label: {"files_needed": count} for label, count in options.items()}
+        fields["defaults"] = {**DEFAULTS, **fields.get("defaults", {})}
+        return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **fields)
 
     def run(self, campaign: Campaign | CampaignPlan, **options: Any) -> Dataset:
         dataset = self.client.campaigns.run(campaign, **options)
