@@ -112,9 +112,9 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture(params=["sync", "async"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """Makes clients; a test that takes it runs once with each kind."""
-    made = Connect(request.param)
-    yield made
-    made.close()
+    connection = Connect(request.param)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,8 @@ class Repo:
         return self.commits[-1]
 
     def at(self, revision: str) -> int:
-        known = {"main": len(self.commits) - 1, **self.tags}
-        return known[revision] if revision in known else int(revision, 16)
+        revisions = {"main": len(self.commits) - 1, **self.tags}
+        return revisions[revision] if revision in revisions else int(revision, 16)
 
 
 @dataclass
@@ -116,13 +116,13 @@ class Handler(BaseHTTPRequestHandler):
         )
         if verb in ("", "revision"):
             sha = _sha(repo.at(revision))
-            siblings = [{"rfilename": each} for each in files]
+            siblings = [{"rfilename": name} for name in files]
             self.reply({"id": name, "sha": sha, "private": repo.private, "siblings": siblings, "tags": []})
         elif verb == "tree":
             below = "/".join(rest[1:])
             self.tree(files, below, recursive="recursive=true" in self.path.lower())
         elif verb == "paths-info":
-            self.reply([_entry(each, files[each]) for each in json.loads(body)["paths"] if each in files])
+            self.reply([_entry(path, files[path]) for path in json.loads(body)["paths"] if path in files])
         elif verb == "refs":
             tags = [
                 {"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": _sha(number)}
@@ -132,19 +132,19 @@ class Handler(BaseHTTPRequestHandler):
         elif verb == "resolve":
             self.file(files, "/".join(rest[1:]), _sha(repo.at(revision)))
         elif verb == "preupload":
-            names = [each["path"] for each in json.loads(body)["files"]]
-            modes = {each: "lfs" if is_lfs(each) else "regular" for each in names}
-            found = [
-                {"path": each, "uploadMode": mode, "shouldIgnore": False} for each, mode in modes.items()
+            names = [entry["path"] for entry in json.loads(body)["files"]]
+            modes = {path: "lfs" if is_lfs(path) else "regular" for path in names}
+            answers = [
+                {"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes.items()
             ]
-            self.reply({"files": found})
+            self.reply({"files": answers})
         elif verb == "info":
             objects = json.loads(body)["objects"]
             uploads = [
-                {**each, "actions": {"upload": {"href": f"{self.hub.url}/stored/{each['oid']}"}}}
-                if each["oid"] not in self.hub.stored
-                else each
-                for each in objects
+                {**entry, "actions": {"upload": {"href": f"{self.hub.url}/stored/{entry['oid']}"}}}
+                if entry["oid"] not in self.hub.stored
+                else entry
+                for entry in objects
             ]
             self.reply({"transfer": "basic", "objects": uploads})
         elif verb == "commit":
@@ -197,8 +197,8 @@ class Handler(BaseHTTPRequestHandler):
                 files[path] = self.hub.stored[line["value"]["oid"]]
             else:
                 del files[path]
-        folders = [each.rpartition("/")[0] for each in files]
-        if any(folders.count(each) > self.hub.most_files for each in {*folders}):
+        folders = [path.rpartition("/")[0] for path in files]
+        if any(folders.count(folder) > self.hub.most_files for folder in {*folders}):
             return self.reply({"error": "too many files per directory"}, 400)
         repo.commits.append(files)
         sha = _sha(len(repo.commits) - 1)
@@ -208,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
     def lfs_files(self, repo: Repo, body: bytes) -> None:
         """Its git oid of a file is here its SHA-256."""
         if self.command == "GET":
-            names = {name: each for files in repo.commits for name, each in files.items() if is_lfs(name)}
+            names = {name: file for files in repo.commits for name, file in files.items() if is_lfs(name)}
             now = "2026-01-01T00:00:00.000Z"
             entries = [
                 {
@@ -217,15 +217,15 @@ class Handler(BaseHTTPRequestHandler):
                     "oid": oid,
                     "pushedAt": now,
                     "ref": "main",
-                    "size": len(each),
+                    "size": len(content),
                 }
-                for name, each in names.items()
-                for oid in [hashlib.sha256(each).hexdigest()]
+                for name, content in names.items()
+                for oid in [hashlib.sha256(content).hexdigest()]
             ]
             return self.reply(entries)
         gone = json.loads(body)["deletions"]["sha"]
         for files in repo.commits:
-            for name in [n for n, each in files.items() if hashlib.sha256(each).hexdigest() in gone]:
+            for name in [n for n, content in files.items() if hashlib.sha256(content).hexdigest() in gone]:
                 del files[name]
         for oid in gone:
             self.hub.stored.pop(oid, None)

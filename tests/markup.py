@@ -48,8 +48,8 @@ def check_harmless(page: str) -> Outline:
     assert {tag for tag, _ in outline.tags} <= ALLOWED_TAGS
     assert {name for _, names in outline.tags for name in names} <= ALLOWED_ATTRIBUTES
     sources = re.findall(r'src="([^"]*)"', page)
-    known = "|".join(re.escape(name) for name in EXTENSIONS)
-    assert all(re.fullmatch(rf"data:({known});base64,[A-Za-z0-9+/]+=*", source) for source in sources)
+    kinds = "|".join(re.escape(name) for name in EXTENSIONS)
+    assert all(re.fullmatch(rf"data:({kinds});base64,[A-Za-z0-9+/]+=*", source) for source in sources)
     for text in (*outline.words, *outline.values):
         assert not {unicodedata.category(letter) for letter in text.replace("\n", "")} & {"Cc", "Cs", "Co"}
         assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\ufeff")

@@ -59,7 +59,7 @@ def started(program: ModuleType, **options: Any) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def forked(main: Callable[..., None], *given: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+def forked(main: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
     """A function as a process, which is killed in the end, and what it says through its first argument.
 
     It is a fork of a process that has imported all of a server: dozens of them start in the time that one takes. Its
@@ -68,7 +68,7 @@ def forked(main: Callable[..., None], *given: Any) -> Iterator[tuple[BaseProcess
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["firsthandapi._sync.client", "firsthandapi_server.serve.service"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=main, args=(theirs, *given))
+    process = context.Process(target=main, args=(theirs, *arguments))
     with patch.dict(os.environ, unmeasured(), clear=True):
         process.start()
     theirs.close()
@@ -88,14 +88,14 @@ def end_of(process: subprocess.Popen[AnyStr], *, within: float = _LONGEST) -> tu
     except subprocess.TimeoutExpired:
         # PYTHONFAULTHANDLER, which conftest.py sets, prints the stacks.
         process.send_signal(signal.SIGABRT)
-        said = process.communicate(timeout=60)
-        pytest.fail(f"{process.args} still ran after {within} s:\n{said[0]!s}\n{said[1]!s}")
+        output = process.communicate(timeout=60)
+        pytest.fail(f"{process.args} still ran after {within} s:\n{output[0]!s}\n{output[1]!s}")
 
 
 def stopped(process: subprocess.Popen[AnyStr], how: int) -> tuple[AnyStr, AnyStr]:
     """What a program that runs `unmeasured` has printed in all when a signal has ended it."""
-    given = Path(f"/proc/{process.pid}/environ")  # on Linux alone, where the gate runs
-    assert not given.exists() or b"COVERAGE_PROCESS_" not in given.read_bytes(), (
+    environment = Path(f"/proc/{process.pid}/environ")  # on Linux alone, where the gate runs
+    assert not environment.exists() or b"COVERAGE_PROCESS_" not in environment.read_bytes(), (
         "start it with env=unmeasured()"
     )
     process.send_signal(how)

@@ -20,7 +20,7 @@ def _chain() -> tuple[bytes, bytes, str]:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("Root", "Camera 1")}
-    made: dict[str, bytes] = {}
+    certificates: dict[str, bytes] = {}
     now = datetime.now(UTC)
     for name, key in keys.items():
         is_root = name == "Root"
@@ -50,11 +50,11 @@ def _chain() -> tuple[bytes, bytes, str]:
             purpose = x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         certificate = builder.sign(keys["Root"], hashes.SHA256())
-        made[name] = certificate.public_bytes(serialization.Encoding.PEM)
+        certificates[name] = certificate.public_bytes(serialization.Encoding.PEM)
     key = keys["Camera 1"].private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return made["Camera 1"] + made["Root"], key, made["Root"].decode()
+    return certificates["Camera 1"] + certificates["Root"], key, certificates["Root"].decode()
 
 
 def _name(x509: Any, name: str) -> Any:

@@ -51,11 +51,11 @@ yield.files_needed = 2
 def test_every_format_makes_the_same_campaign(tmp_path: Path, name: str, text: str) -> None:
     """As from Python; a folder is relative to the file."""
     (tmp_path / name).write_text(text, encoding="utf-8")
-    loaded, made = Campaign.load(tmp_path / name), Campaign(**FIELDS)
-    assert loaded.jobs == made.jobs
+    loaded, campaign = Campaign.load(tmp_path / name), Campaign(**FIELDS)
+    assert loaded.jobs == campaign.jobs
     assert (loaded.budget_cents, loaded.unique, loaded.name) == (500, True, None)
-    assert (loaded.dest, made.dest) == (tmp_path / "signs", "signs")
-    assert repr(made) == "<Campaign ['signs', stop, yield, $5.00]>"
+    assert (loaded.dest, campaign.dest) == (tmp_path / "signs", "signs")
+    assert repr(campaign) == "<Campaign ['signs', stop, yield, $5.00]>"
     assert loaded == Campaign(**{**FIELDS, "dest": tmp_path / "signs"})
 
 
@@ -136,18 +136,18 @@ def test_campaigns_that_say_the_same_are_equal(monkeypatch: pytest.MonkeyPatch, 
     """However paths, formats, and defaults are written; of all that differs, they are not."""
     monkeypatch.chdir(tmp_path)
     campaign = Campaign(**FIELDS)
-    own = {label: {**FIELDS["defaults"], **fields} for label, fields in FIELDS["jobs"].items()}
+    jobs = {label: {**FIELDS["defaults"], **fields} for label, fields in FIELDS["jobs"].items()}
     for same in (
         {"dest": "./signs/"},
         {"dest": tmp_path / "signs"},
         {"dest": (tmp_path / "signs").as_uri()},
-        {"defaults": None, "jobs": {"yield": own["yield"], "stop": own["stop"]}},
+        {"defaults": None, "jobs": {"yield": jobs["yield"], "stop": jobs["stop"]}},
         {"defaults": {**FIELDS["defaults"], "min_star_rating": 3}},
         {"unique": True, "name": None, "moved": {}},
     ):
-        other = Campaign(**{**FIELDS, **same})
-        assert other == campaign
-        assert hash(other) == hash(campaign)
+        twin = Campaign(**{**FIELDS, **same})
+        assert twin == campaign
+        assert hash(twin) == hash(campaign)
     for changed in (
         {"dest": "sign"},
         {"budget_cents": 501},
@@ -204,18 +204,18 @@ def test_a_campaign_keeps_its_dest_as_written(
     (tmp_path / "there").mkdir()
     file = tmp_path / "here" / "a.json"
     file.write_text(json.dumps({**FIELDS, "dest": dest}))
-    made = Campaign(**{**FIELDS, "dest": dest})
-    assert made._spec.dest == "signs"
+    original = Campaign(**{**FIELDS, "dest": dest})
+    assert original._spec.dest == "signs"
     for path in (file, Path("here/a.json")):
         loaded = Campaign.load(path)
         assert loaded.dest == path.parent / dest
-        again = [Campaign(**json.loads(json.dumps(loaded.to_dict()))), pickle.loads(pickle.dumps(loaded))]
+        copies = [Campaign(**json.loads(json.dumps(loaded.to_dict()))), pickle.loads(pickle.dumps(loaded))]
         for folder in ("here", "there"):
-            for each in (*again, loaded):
-                each.save(tmp_path / folder / "b.json")
-                again.append(Campaign.load(tmp_path / folder / "b.json"))
-        for each in again:
-            assert (each, each._spec.dest) == (loaded, "signs")
+            for campaign in (*copies, loaded):
+                campaign.save(tmp_path / folder / "b.json")
+                copies.append(Campaign.load(tmp_path / folder / "b.json"))
+        for campaign in copies:
+            assert (campaign, campaign._spec.dest) == (loaded, "signs")
     loaded.save(file)
     assert json.loads(file.read_text())["dest"] == Path(dest).as_posix()
 

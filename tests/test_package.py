@@ -50,9 +50,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def distributions(lines: Iterable[str]) -> set[str]:
     """The names in requirements that hold here, as indexes compare them."""
-    wanted = [Requirement(line) for line in lines]
-    held = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})]
-    return {each.name.lower().replace("_", "-") for each in held}
+    needs = [Requirement(line) for line in lines]
+    held = [need for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+    return {need.name.lower().replace("_", "-") for need in held}
 
 
 def test_the_core_brings_what_three_packages_bring() -> None:
@@ -79,12 +79,12 @@ def imported(module: Path) -> set[str]:
     due: list[ast.AST] = [ast.parse(text)]
     while due:
         match node := due.pop():
-            case ast.Import(names=each):
-                names.update(alias.name for alias in each)
+            case ast.Import(names=aliases):
+                names.update(alias.name for alias in aliases)
             case ast.ImportFrom(module=str(package), level=0):
                 names.add(package)
         # No other expression imports anything, and most of a file is expressions.
-        due += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)]
+        due += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
     top = (
         {name.partition(".")[0] for name in names}
         - sys.stdlib_module_names
@@ -118,18 +118,18 @@ def undeclared(module: Path) -> set[str]:
     """What a file imports that its part of the package does not require."""
     # pytest loads the plugin, Airflow loads DAGs, and notebooks run in IPython, so they are there.
     theirs = {"pytest_plugin": "pytest", "airflow": "airflow", "progress": "ipython"}
-    found = imported(module).difference(*(DECLARED[extra] for extra in ["core", *extras_of(module)]))
+    packages = imported(module).difference(*(DECLARED[extra] for extra in ["core", *extras_of(module)]))
     # A client of httpx2 is the caller's; here is only its type.
-    found -= {theirs.get(module.stem), "httpx2" if module.stem == "client" else None}
+    packages -= {theirs.get(module.stem), "httpx2" if module.stem == "client" else None}
     if module.stem == "tracing":  # reached only in a program that has loaded OpenTelemetry itself
-        found = {name for name in found if not name.startswith("opentelemetry")}
-    return found
+        packages = {name for name in packages if not name.startswith("opentelemetry")}
+    return packages
 
 
 def test_what_is_imported_is_declared() -> None:
     """Also where another dependency brings it along, which it may stop doing with any release."""
-    found = {module.relative_to(PACKAGE.parent).as_posix(): undeclared(module) for module in MODULES}
-    assert {module: names for module, names in found.items() if names} == {}
+    uses = {module.relative_to(PACKAGE.parent).as_posix(): undeclared(module) for module in MODULES}
+    assert {module: names for module, names in uses.items() if names} == {}
 
 
 @pytest.mark.parametrize("extra", DECLARED)

@@ -76,7 +76,7 @@ def test_a_workflow_may_do_what_it_must_and_no_more(workflow: str) -> None:
     assert "secrets." not in text
     used = re.findall(r"uses: (.*)", text)
     assert used
-    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+    assert [pin for pin in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", pin)] == []
 
 
 def test_a_release_is_attested_and_approved() -> None:
@@ -127,8 +127,8 @@ def test_each_requirement_of_a_group_is_pinned() -> None:
     assert len(names) == len(set(names))
     groups = PROJECT["dependency-groups"]
     assert {"client", "compat", "test", "dev", "docs"} <= groups.keys()
-    wanted = {name(line) for group in groups.values() for line in group if isinstance(line, str)}
-    assert wanted - {*names} == set()
+    requirements = {name(line) for group in groups.values() for line in group if isinstance(line, str)}
+    assert requirements - {*names} == set()
     for group in groups.values():
         lines = [str(line) for line in group]
         assert len(lines) == len(set(lines))
@@ -235,11 +235,11 @@ def test_the_map_is_the_tree() -> None:
     assert {path for path in paths if not (ROOT / path).exists()} == set()
     packages = [ROOT / "src" / "firsthandapi", ROOT / "src" / "firsthandapi_server"]
     modules = {module for package in packages for module in package.iterdir()}
-    known = {ROOT / path for path in paths} | {
+    expected = {ROOT / path for path in paths} | {
         packages[0] / name for name in ("py.typed", "_sync", "SKILL.md", "__main__.py")
     }
-    known.add(packages[1] / "__init__.py")
-    assert {str(path) for path in modules - known if path.name != "__pycache__"} == set()
+    expected.add(packages[1] / "__init__.py")
+    assert {str(path) for path in modules - expected if path.name != "__pycache__"} == set()
     for package in packages:
         assert sum((ROOT / path).is_relative_to(package) for path in paths) < 60
 
@@ -336,11 +336,11 @@ def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
     assert demo("bare").returncode == 2
     for _ in range(2):
         assert demo("python3").stdout.endswith("demonstrated\n")
-    made = [".venv", "--clear .venv"]
-    assert (tmp_path / "made").read_text().splitlines() == made
+    commands = [".venv", "--clear .venv"]
+    assert (tmp_path / "made").read_text().splitlines() == commands
     (tmp_path / ".venv" / "bin" / "python").unlink()
     assert demo("python3").stdout.endswith("demonstrated\n")
-    assert (tmp_path / "made").read_text().splitlines() == [*made, "--clear .venv"]
+    assert (tmp_path / "made").read_text().splitlines() == [*commands, "--clear .venv"]
 
 
 @pytest.mark.parametrize(

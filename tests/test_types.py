@@ -91,12 +91,12 @@ def test_every_model_is_documented() -> None:
             }
             continue
         if issubclass(model, types.Model):
-            own = set(model.__annotations__) - set(types.WebhookEvent.model_fields)
-            own |= set(model.__annotations__) if types.WebhookEvent not in model.__bases__ else set()
+            due = set(model.__annotations__) - set(types.WebhookEvent.model_fields)
+            due |= set(model.__annotations__) if types.WebhookEvent not in model.__bases__ else set()
             documented = set(re.findall(r"^ {4}(\w+): ", inspect.cleandoc(model.__doc__), re.MULTILINE))
-            assert own <= documented, f"each field of {name} needs a line under Attributes: in its docstring"
+            assert due <= documented, f"each field of {name} needs a line under Attributes: in its docstring"
         elif issubclass(model, types.Params):
-            undescribed = [each for each, field in model.model_fields.items() if not field.description]
+            undescribed = [key for key, field in model.model_fields.items() if not field.description]
             assert undescribed == [], f"each field of {name} needs Field(description=…)"
 
 
@@ -110,13 +110,13 @@ CONTRACT = {
 @pytest.mark.parametrize("name", CONTRACT)
 def test_the_client_and_the_contract_know_the_same_fields(name: str) -> None:
     """Whoever adds a field to a response adds it to both; of an event's data, the client reads what handlers need."""
-    known = set(getattr(types, name).model_fields)
+    fields = set(getattr(types, name).model_fields)
     ours = {*CONTRACT[name].model_fields, *getattr(answers, f"New{name}", CONTRACT[name]).model_fields}
-    assert known - {"object"} <= ours, (
+    assert fields - {"object"} <= ours, (
         f"firsthandapi_server/contract/answers.py: {name} lacks fields of types.{name}"
     )
     if not name.endswith("EventData"):
-        assert ours - LEFT.get(name, set()) <= known, (
+        assert ours - LEFT.get(name, set()) <= fields, (
             f"types.{name} lacks fields of firsthandapi_server/contract/answers.py"
         )
 
@@ -124,10 +124,10 @@ def test_the_client_and_the_contract_know_the_same_fields(name: str) -> None:
 def test_each_new_field_and_endpoint_is_in_the_changelog() -> None:
     """`fields.txt` lists those that were there before this was asked for."""
     lines = (TESTS / "fields.txt").read_text(encoding="utf-8").splitlines()
-    old = {f"{name}.{field}" for name, *known in map(str.split, lines) for field in known}
+    old = {f"{name}.{field}" for name, *fields in map(str.split, lines) for field in fields}
     changes = (TESTS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
     names = {f"{name}.{field}" for name in CONTRACT for field in getattr(types, name).model_fields}
-    names |= {call_name(f"{each.method} {each.path.replace('{id}', ':id')}") for each in OPERATIONS}
+    names |= {call_name(f"{route.method} {route.path.replace('{id}', ':id')}") for route in OPERATIONS}
     missing = [name for name in sorted(names - old) if "." in name and f"`{name}`" not in changes]
     assert missing == [], (
         "CHANGELOG.md has no line for these new fields of responses, or methods of endpoints"
@@ -469,7 +469,7 @@ SECRETS = ["0123456789abcdef", "cs_test_a1"]
 
 
 @pytest.mark.parametrize(
-    ("model", "fields", "shown"),
+    ("model", "fields", "mask"),
     [
         (types.WebhookEndpoint, {"id": "we_1", "secret": "whsec_0123456789abcdef"}, "secret='whsec_…'"),
         (types.ApiKey, {"id": "key_1", "secret": "fh_live_0123456789abcdef"}, "secret='fh_live_…'"),
@@ -508,11 +508,11 @@ SECRETS = ["0123456789abcdef", "cs_test_a1"]
         ),
     ],
 )
-def test_secrets_are_masked(model: Any, fields: dict[str, Any], shown: str) -> None:
+def test_secrets_are_masked(model: Any, fields: dict[str, Any], mask: str) -> None:
     """`repr` and `str` show no secret and no signed URL, wherever it stands; the value itself is whole."""
     result = read(model, **fields)
     for text in (repr(result), str(result), f"{result}", repr([result])):
-        assert shown in text
+        assert mask in text
         assert not any(secret in text for secret in SECRETS)
     dumped = result.model_dump(mode="json", exclude_unset=True)
     assert {name: dumped[name] for name in fields} == fields

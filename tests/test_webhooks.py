@@ -592,8 +592,8 @@ def standard(
     body: bytes = BODY, secret: str = STANDARD_SECRET, event_id: str = "evt_01JP", **changed: str
 ) -> dict[str, str]:
     """The headers of a delivery by the package that others use, with some changed."""
-    made = Webhook(secret).sign(event_id, datetime.fromtimestamp(NOW, UTC), body.decode())
-    headers = {"webhook-id": event_id, "webhook-timestamp": str(NOW), "webhook-signature": made}
+    signature = Webhook(secret).sign(event_id, datetime.fromtimestamp(NOW, UTC), body.decode())
+    headers = {"webhook-id": event_id, "webhook-timestamp": str(NOW), "webhook-signature": signature}
     return headers | {name.replace("_", "-"): value for name, value in changed.items()}
 
 
@@ -623,13 +623,13 @@ def test_secrets_of_standard_webhooks(secret: str) -> None:
 def test_secrets_that_are_no_base64(secret: str) -> None:
     """They have our form alone: nobody signs with the part of it that decodes, or with an empty key."""
     for key in (b"", base64.b64decode(secret.removeprefix("whsec_").encode() + b"==")):
-        made = base64.b64encode(hmac.digest(key, f"evt_01JP.{NOW}.".encode() + BODY, "sha256")).decode()
-        assert refusal(standard(webhook_signature=f"v1,{made}"), secret=secret).startswith("wrong signature")
+        mac = base64.b64encode(hmac.digest(key, f"evt_01JP.{NOW}.".encode() + BODY, "sha256")).decode()
+        assert refusal(standard(webhook_signature=f"v1,{mac}"), secret=secret).startswith("wrong signature")
     verify_signature(BODY, {NAME: sign(BODY, secret)}, secret)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"webhook_id": "evt_2"}, "wrong signature"),
         ({"webhook_timestamp": str(NOW + 1)}, "wrong signature"),
@@ -646,9 +646,9 @@ def test_secrets_that_are_no_base64(secret: str) -> None:
         ({"webhook_signature": ""}, "missing signature: the delivery has no X-FirstHandAPI-Signature"),
     ],
 )
-def test_standard_refused(changed: dict[str, str], said: str) -> None:
+def test_standard_refused(changed: dict[str, str], message: str) -> None:
     """Each of the three headers counts; what a stranger writes there is never quoted."""
-    assert refusal(standard(**changed), secret=STANDARD_SECRET).startswith(said)
+    assert refusal(standard(**changed), secret=STANDARD_SECRET).startswith(message)
 
 
 def test_standard_refused_by_time(monkeypatch: pytest.MonkeyPatch) -> None:

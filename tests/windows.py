@@ -49,12 +49,12 @@ _TICK = 1 / 64
 
 def _is_open(path: Any) -> bool:
     try:
-        wanted = os.lstat(path)
+        target = os.lstat(path)
     except OSError:
         return False
-    found = [_status(fd.name) for fd in os.scandir("/proc/self/fd")]
-    return stat.S_ISREG(wanted.st_mode) and any(
-        each is not None and os.path.samestat(wanted, each) for each in found
+    statuses = [_status(fd.name) for fd in os.scandir("/proc/self/fd")]
+    return stat.S_ISREG(target.st_mode) and any(
+        status is not None and os.path.samestat(target, status) for status in statuses
     )
 
 

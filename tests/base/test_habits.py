@@ -47,9 +47,9 @@ def test_the_tables_have_every_name() -> None:
 
 
 def successor(message: str, root: str) -> str:
-    found = re.search(rf"use {root}\.([\w.]+)", message)
-    assert found, message
-    return found[1]
+    match = re.search(rf"use {root}\.([\w.]+)", message)
+    assert match, message
+    return match[1]
 
 
 def resolve(value: Any, path: str) -> Any:
@@ -312,7 +312,7 @@ def test_what_leads_on_is_no_member(names: dict[str, Any]) -> None:
     """A habit is neither offered by an editor nor found by `hasattr`, and a page is as true, as listable, and as
     searchable as ever."""
     page, job = names["page"], names["job"]
-    assert not any(hasattr(names[what], "to_dict") for what in ("job", "page", "dataset", "file", "error"))
+    assert not any(hasattr(names[name], "to_dict") for name in ("job", "page", "dataset", "file", "error"))
     assert "retrieve" not in dir(names["client"].jobs)
     assert page
     assert list(page) == [job]

@@ -59,12 +59,12 @@ def test_no_key_survives(secret: tuple[str, list[str]], a: str, b: str, c: str, 
     RUN_ON,
     AROUND,
 )
-def test_no_signed_url_survives(scheme: str, signature: str, name: str, before: str, after: str) -> None:
+def test_no_signed_url_survives(scheme: str, signature: str, name: str, prefix: str, suffix: str) -> None:
     """A URL's query is gone, whatever its parameter is called and whatever stands before it."""
-    assume(not set("?&") & set(before))
+    assume(not set("?&") & set(prefix))
     url = f"{scheme}://bucket.example/some/path?a=b&{name}={signature}"
     for text in (
-        f"{before}{url} {after}",
+        f"{prefix}{url} {suffix}",
         f"({url})",
         f'"{url}"',
         repr(url),
@@ -90,9 +90,9 @@ def test_no_user_info_survives(user: str, password: str, odd: str) -> None:
 
 
 @given(PART, st.sampled_from(["Bearer ", "bearer  ", "Authorization: Bearer ", "xBEARER\t"]))
-def test_no_bearer_token_survives(token: str, before: str) -> None:
+def test_no_bearer_token_survives(token: str, prefix: str) -> None:
     """A bearer token is gone, of whatever kind it is."""
-    assert token not in mask_secrets(f"{before}{token}")
+    assert token not in mask_secrets(f"{prefix}{token}")
 
 
 @given(
@@ -174,7 +174,7 @@ def test_masking_is_linear(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "shown"),
+    ("key", "mask"),
     [
         ("fh_live_sk_abc", "fh_live_…"),
         ("fh_test_abc", "fh_test_…"),
@@ -183,9 +183,9 @@ def test_masking_is_linear(text: str) -> None:
         ("", "…"),
     ],
 )
-def test_a_key_as_shown_to_people(key: str, shown: str) -> None:
+def test_a_key_as_shown_to_people(key: str, mask: str) -> None:
     """A key is shown by its meaningful prefix and nothing else."""
-    assert mask_key(key) == shown
+    assert mask_key(key) == mask
 
 
 @given(PART, st.integers(1, 3), st.sampled_from(["X-Amz-Signature", "Signature", "token", "Key-Pair-Id"]))
@@ -239,7 +239,7 @@ def test_frames_whose_code_has_no_line_are_cut_and_kept_too() -> None:
     """Compilers add instructions that stand for no line of the source; an error there is cut like any other."""
     frame = sys._getframe()
     without_line: Any = SimpleNamespace(tb_frame=frame, tb_lasti=0, tb_lineno=None, tb_next=None)
-    kept = without_frames(without_line, {"json"})
-    assert kept is not None
-    assert kept.tb_lineno == frame.f_code.co_firstlineno
+    rest = without_frames(without_line, {"json"})
+    assert rest is not None
+    assert rest.tb_lineno == frame.f_code.co_firstlineno
     assert without_frames(without_line, {__name__.partition(".")[0]}) is None

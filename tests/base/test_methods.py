@@ -56,8 +56,8 @@ def first_step(result: Any) -> None:
 def entries(doc: str) -> dict[str, str]:
     """The arguments that a docstring explains, and how."""
     section = re.search(r"^Args:\n((?: +.*\n)+)", doc, re.MULTILINE)
-    found = re.findall(r"^    ([\w*]+): (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE)
-    named = {name: " ".join(text.split()) for name, text in found}
+    matches = re.findall(r"^    ([\w*]+): (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE)
+    named = {name: " ".join(text.split()) for name, text in matches}
     options = named.pop("**options", "").partition(";")[0]
     return named | dict.fromkeys(re.findall(r"`(\w+)`", options), "")
 
@@ -66,17 +66,17 @@ def entries(doc: str) -> dict[str, str]:
 def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
     """`help()`, a notebook's `?` and Tab name each argument of `create`, the required first, as `create` has it."""
     create = inspect.signature(client.jobs.create).parameters
-    shown = inspect.signature(getattr(client.jobs, name)).parameters
-    named = [each for each, p in shown.items() if p.kind is p.KEYWORD_ONLY]
+    parameters = inspect.signature(getattr(client.jobs, name)).parameters
+    named = [argument for argument, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
     assert named[:4] == ["description", "files_needed", "accepted_formats", "price_per_file_cents"]
-    assert set(create) - set(shown) == set()
-    for each, parameter in create.items():
-        if each != "timeout":
-            assert str(shown[each]) == str(parameter)
+    assert set(create) - set(parameters) == set()
+    for argument, parameter in create.items():
+        if argument != "timeout":
+            assert str(parameters[argument]) == str(parameter)
     described = entries(inspect.getdoc(client.jobs.create) or "")
-    for each, text in entries(inspect.getdoc(getattr(client.jobs, name)) or "").items():
-        assert each not in described or each == "timeout" or text == described[each]
-    assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(shown)
+    for argument, text in entries(inspect.getdoc(getattr(client.jobs, name)) or "").items():
+        assert argument not in described or argument == "timeout" or text == described[argument]
+    assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(parameters)
 
 
 @pytest.mark.slow
@@ -91,12 +91,12 @@ def test_an_editor_that_runs_nothing_sees_every_field(
     for number, call in enumerate(calls, len(lines) + 1):
         (seen,) = script.get_signatures(number, len(f"client.jobs.{call}("))
         with FirstHandClient("fh_test_x") as client:
-            shown = inspect.signature(getattr(client.jobs, call)).parameters
-        assert [each.name for each in seen.params] == list(shown)
+            parameters = inspect.signature(getattr(client.jobs, call)).parameters
+        assert [param.name for param in seen.params] == list(parameters)
         for name, annotation in JobArguments.__annotations__.items():
-            (parameter,) = (each for each in seen.params if each.name == name)
+            (parameter,) = (param for param in seen.params if param.name == name)
             assert parameter.description.startswith(f"param {name}: {annotation.__forward_arg__}")
-        assert set(entries(seen.docstring())) == set(shown)
+        assert set(entries(seen.docstring())) == set(parameters)
 
 
 @pytest.mark.slow
@@ -112,12 +112,12 @@ def test_an_editor_that_runs_nothing_sees_what_a_program_sees(
     script = jedi.Script("\n".join(lines))
     for number, (name, method) in enumerate(methods.items(), 3):
         (seen,) = script.get_signatures(number, len(lines[number - 1]) - 1)
-        assert {each.name for each in seen.params} == set(inspect.signature(method).parameters), name
+        assert {param.name for param in seen.params} == set(inspect.signature(method).parameters), name
     resources = {name.rpartition(".")[0] for name in methods} - {""}
     for resource in resources - {"webhooks"}:  # which has events besides
         number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"client.{resource}."))
-        offered = {each.name for each in script.complete(number, len(f"client.{resource}."))}
-        public = {each for each in offered if not each.startswith("_")}
+        offered = {completion.name for completion in script.complete(number, len(f"client.{resource}."))}
+        public = {member for member in offered if not member.startswith("_")}
         assert public == {name.rpartition(".")[2] for name in methods if name.rpartition(".")[0] == resource}
 
 
@@ -154,9 +154,9 @@ def test_the_fields_of_a_job_are_those_that_are_checked() -> None:
 def test_every_option_shows(client: Any) -> None:
     """Each method's signature and text have each option."""
     for name, method in methods_of(client).items():
-        shown = inspect.signature(method).parameters
-        assert not any(p.kind is p.VAR_KEYWORD for p in shown.values()), name
-        assert name == "with_options" or set(entries(inspect.getdoc(method) or "")) == set(shown), name
+        parameters = inspect.signature(method).parameters
+        assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values()), name
+        assert name == "with_options" or set(entries(inspect.getdoc(method) or "")) == set(parameters), name
         assert method.__doc__ == method.__wrapped__.__doc__, name
     assert set(JobArguments.__annotations__) <= set(inspect.signature(client.jobs.collect).parameters)
 
@@ -206,10 +206,10 @@ def test_arguments_by_position_stay_type_errors(client: Any) -> None:
 @pytest.mark.parametrize("method", ["create", "create_and_wait", "collect"])
 def test_an_argument_that_is_lacking_is_named(method: str, client: Any) -> None:
     """The first one, by an error of ours that is also Python's for this; it pickles."""
-    given = {**JOB, "dest": "signs"} if method == "collect" else {**JOB}
-    del given["price_per_file_cents"]
+    arguments = {**JOB, "dest": "signs"} if method == "collect" else {**JOB}
+    del arguments["price_per_file_cents"]
     with pytest.raises(InvalidArgumentError, match="price_per_file_cents is required: call") as caught:
-        run(getattr(client.jobs, method)(**given))
+        run(getattr(client.jobs, method)(**arguments))
     assert isinstance(caught.value, TypeError)
     text = "".join(traceback.format_exception_only(caught.value))
     assert text == f"firsthandapi.errors.InvalidArgumentError: {caught.value}\n"

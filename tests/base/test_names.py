@@ -49,9 +49,9 @@ def test_what_is_no_id_makes_no_name(name: str) -> None:
 def test_a_device_makes_no_name(name: str) -> None:
     """Windows writes to it, whatever the extension."""
     assert is_reserved(name)
-    made = file_name_on_disk(name, "image/jpeg")
-    assert re.fullmatch(r"file-[0-9a-f]{32}\.jpg", made)
-    assert made != file_name_on_disk(name.swapcase(), "image/jpeg")
+    file_name = file_name_on_disk(name, "image/jpeg")
+    assert re.fullmatch(r"file-[0-9a-f]{32}\.jpg", file_name)
+    assert file_name != file_name_on_disk(name.swapcase(), "image/jpeg")
 
 
 @pytest.mark.parametrize("name", ["con.x", "COM¹", "lpt³", "com² .a.b", "conin$", "CONOUT$.x"])
@@ -82,12 +82,12 @@ def test_what_resembles_a_device_is_a_name() -> None:
 def test_every_name_can_be_in_a_manifest(name: str, content_type: str | None, plain: bool) -> None:
     """What is written is read again; names that are not plain differ where ids do, on any disk."""
     assert disk_key(name) == disk_key(name.swapcase())
-    made = file_name_on_disk(name, content_type, plain=plain)
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}", made)
-    assert not is_reserved(made.partition(".")[0])
-    other = name.swapcase()
-    if other != name and not plain:
-        assert disk_key(made) != disk_key(file_name_on_disk(other, content_type, plain=False))
+    file_name = file_name_on_disk(name, content_type, plain=plain)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}", file_name)
+    assert not is_reserved(file_name.partition(".")[0])
+    twin = name.swapcase()
+    if twin != name and not plain:
+        assert disk_key(file_name) != disk_key(file_name_on_disk(twin, content_type, plain=False))
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def test_a_file_url_of_another_machine_is_refused(text: str) -> None:
     assert caught.value.field == "dest"
 
 
-@pytest.mark.parametrize("made", [PurePosixPath, PureWindowsPath, "./{}".format])
-def test_a_path_made_of_a_url_is_refused(made: Callable[[str], object]) -> None:
+@pytest.mark.parametrize("factory", [PurePosixPath, PureWindowsPath, "./{}".format])
+def test_a_path_made_of_a_url_is_refused(factory: Callable[[str], object]) -> None:
     """`Path` drops a slash, and the files would be in a folder called `s3:`."""
-    text = str(made("s3://bucket/signs")).replace("://", ":/")
+    text = str(factory("s3://bucket/signs")).replace("://", ":/")
     with pytest.raises(InvalidArgumentError, match="as a str"):
         local_path(text, "path")
 
@@ -181,12 +181,12 @@ def test_home_is_home_where_no_shell_has_seen_it(monkeypatch: pytest.MonkeyPatch
 
 def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its drive stands behind a slash."""
-    made: list[str] = []
+    paths: list[str] = []
     monkeypatch.setattr(os, "name", "nt")
-    monkeypatch.setattr("firsthandapi._base.paths.Path", made.append)
+    monkeypatch.setattr("firsthandapi._base.paths.Path", paths.append)
     local_path("file:///C:/signs", "dest")
     local_path("file:///signs", "dest")
-    assert made == ["C:/signs", "/signs"]
+    assert paths == ["C:/signs", "/signs"]
 
 
 @pytest.mark.parametrize("text", ["con", "file:///C:/data/nul.txt/x"])

@@ -53,7 +53,7 @@ def test_one_line_moves(screen: Screen, monkeypatch: pytest.MonkeyPatch, tmp_pat
     lines = screen.getvalue().splitlines(keepends=True)
     assert screen.getvalue().count("\n") == 3
     last = [line.rpartition("\r")[2] for line in screen.getvalue().rstrip("\n").split("\n")]
-    assert all("2 of 2 files" in each for each in last), last
+    assert all("2 of 2 files" in line for line in last), last
     assert lines[0].startswith("\r")
 
 
@@ -88,19 +88,19 @@ def test_a_notebook_shows_it_below_the_cell(screen: Screen, monkeypatch: pytest.
     monkeypatch.setattr(sys, "stderr", Screen(terminal=False))
     assert not someone_looks()
     shell = type("Shell", (), {"kernel": object()})()
-    shown: list[tuple[str, bool]] = []
+    displays: list[tuple[str, bool]] = []
 
     def display(data: dict[str, str], *, raw: bool, display_id: str, update: bool = False) -> None:
         assert (raw, display_id.startswith("firsthandapi-")) == (True, True)
-        shown.append((data["text/plain"], update))
+        displays.append((data["text/plain"], update))
 
     monkeypatch.setattr(ipython, "get_ipython", lambda: shell)
     monkeypatch.setattr("IPython.display.display", display)
     with progress_line(None, True, "/home/me/signs/") as show:
         show(Progress(0, 2, 0, 0))
         show(Progress(1, 2, 0, 0, files_failed=1))
-    assert [update for _, update in shown] == [False, True]
-    assert shown[1][0].startswith("signs  1 of 2 files  0.0 MB  1 failed")
+    assert [update for _, update in displays] == [False, True]
+    assert displays[1][0].startswith("signs  1 of 2 files  0.0 MB  1 failed")
 
 
 def test_a_line_that_cannot_be_written_ends_no_run(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:

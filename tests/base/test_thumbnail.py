@@ -28,9 +28,9 @@ from notebook.pictures import picture, png_of
 )
 def test_images_of_every_mode_become_small_ones(content_type: str, content: bytes) -> None:
     """A JPEG no larger than a card; what is clear is white."""
-    made = thumbnail(pillow(), content, content_type)
-    assert made is not None
-    with Image.open(io.BytesIO(made)) as small:
+    preview = thumbnail(pillow(), content, content_type)
+    assert preview is not None
+    with Image.open(io.BytesIO(preview)) as small:
         assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (SIDE, SIDE * 3 // 4))
 
 
@@ -41,10 +41,10 @@ def test_a_small_picture_does_not_tell_where_it_was_taken() -> None:
     exif[0x010E] = "taken at home"
     content = picture(exif=exif)
     assert b"taken at home" in content
-    made = thumbnail(pillow(), content, "image/jpeg")
-    assert made is not None
-    assert b"Exif" not in made
-    assert b"taken at home" not in made
+    preview = thumbnail(pillow(), content, "image/jpeg")
+    assert preview is not None
+    assert b"Exif" not in preview
+    assert b"taken at home" not in preview
 
 
 @pytest.mark.parametrize(

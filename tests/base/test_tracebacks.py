@@ -119,9 +119,9 @@ def test_elsewhere_the_lines_are_pythons(shared_server: MockServer) -> None:
     """The method that IPython calls works without IPython, and changes nothing of the error."""
     with shared_server.client() as client, pytest.raises(NotFoundError) as caught:
         client.jobs.get("job_01JPZX5VT4N8QW2E7K3M9RYB6C")
-    before = caught.value.__traceback__
+    old_traceback = caught.value.__traceback__
     lines = caught.value._render_traceback_()
     assert lines[0] == "Traceback (most recent call last):"
     assert "test_elsewhere_the_lines_are_pythons" in "".join(lines)
     assert lines[-1].endswith(str(caught.value))
-    assert caught.value.__traceback__ is before
+    assert caught.value.__traceback__ is old_traceback

@@ -12,7 +12,7 @@ from firsthandapi._base.visible import is_hidden, visible
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("photo\u202egpj.exe", "photo\\u202egpj.exe"),
         ("\x1b[2J\x07", "\\u001b[2J\\u0007"),
@@ -26,9 +26,9 @@ from firsthandapi._base.visible import is_hidden, visible
         ("\uffff\U000f0000", "\\uffff\\U000f0000"),
     ],
 )
-def test_what_nobody_sees_is_an_escape(text: str, shown: str) -> None:
+def test_what_nobody_sees_is_an_escape(text: str, expected: str) -> None:
     """Marks of direction, controls, separators, fillers, half an emoji, tags, private characters."""
-    assert visible(text) == shown
+    assert visible(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_words_of_people_stay_as_they_are(text: str) -> None:
 @given(st.text())
 def test_nothing_hidden_is_left(text: str) -> None:
     """Whatever the text, and showing it again changes nothing."""
-    shown = visible(text)
-    assert not any(map(is_hidden, shown))
-    assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cs", "Zl", "Zp"}
-    assert visible(shown) == shown
+    output = visible(text)
+    assert not any(map(is_hidden, output))
+    assert not {unicodedata.category(letter) for letter in output} & {"Cc", "Cs", "Zl", "Zp"}
+    assert visible(output) == output

@@ -59,8 +59,8 @@ def test_every_attempt_is_told(connect: Connect, fresh_server: MockServer) -> No
         "POST /v1/jobs",
         "api",
     )
-    assert [one.number for one in seen] == [1, 2, 1]
-    assert [one.status for one in seen] == [503, 201, 404]
+    assert [attempt.number for attempt in seen] == [1, 2, 1]
+    assert [attempt.status for attempt in seen] == [503, 201, 404]
     assert isinstance(first.error, ServerError)
     assert first.retry_in == clock.sleeps[0] > 0
     assert (second.error, second.retry_in) == (None, None)
@@ -69,7 +69,7 @@ def test_every_attempt_is_told(connect: Connect, fresh_server: MockServer) -> No
     assert (third.error, third.retry_in, third.idempotency_key) == (caught.value, None, None)
     assert third.path == "/v1/jobs/job_01JPNONE"
     assert third.endpoint == "GET /v1/jobs/:id"
-    assert all(one.seconds >= 0 for one in seen)
+    assert all(attempt.seconds >= 0 for attempt in seen)
 
 
 def test_an_attempt_pickles(connect: Connect) -> None:
@@ -78,12 +78,12 @@ def test_an_attempt_pickles(connect: Connect) -> None:
     client = connect(base_url="http://127.0.0.1:9", max_retries=0, on_attempt=seen.append)
     with pytest.raises(FirstHandConnectionError):
         client.me()
-    (one,) = seen
-    copy = pickle.loads(pickle.dumps(one))
-    assert (copy.status, copy.number, str(copy.error)) == (None, 1, str(one.error))
-    assert str(one).startswith("GET /v1/me FirstHandConnectionError ")
+    (attempt,) = seen
+    copy = pickle.loads(pickle.dumps(attempt))
+    assert (copy.status, copy.number, str(copy.error)) == (None, 1, str(attempt.error))
+    assert str(attempt).startswith("GET /v1/me FirstHandConnectionError ")
     with pytest.raises(AttributeError):
-        one.status = 200  # type: ignore[misc]
+        attempt.status = 200  # type: ignore[misc]
 
 
 def test_what_on_attempt_raises_is_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +115,7 @@ def test_a_foreign_exception_is_told_and_passes(connect: Connect) -> None:
         client.me()
     assert caught.value is failure
     assert len(calls) == 1
-    assert [one.error for one in seen] == [failure]
+    assert [attempt.error for attempt in seen] == [failure]
 
 
 def test_no_attempt_no_call_of_the_hook(connect: Connect) -> None:
@@ -387,8 +387,8 @@ def test_a_call_of_many_requests_is_one_span(
     client.jobs.collect(tmp_path / "one", **{**JOB, "files_needed": 1}, on_progress=progress)
     with pytest.raises(WaitTimeoutError):
         client.jobs.create_and_wait(**JOB, timeout=0)
-    found = spans.get_finished_spans()
-    roots = {span.name: span for span in found if span.parent is None}
+    trace = spans.get_finished_spans()
+    roots = {span.name: span for span in trace if span.parent is None}
     assert [*roots] == [
         "firsthandapi jobs.wait",
         "firsthandapi jobs.cancel",
@@ -397,13 +397,13 @@ def test_a_call_of_many_requests_is_one_span(
         "firsthandapi jobs.create_and_wait",
     ]
     collect = roots["firsthandapi jobs.collect"]
-    names = [span.name for span in found if span.parent and span.parent.span_id == collect.context.span_id]
+    names = [span.name for span in trace if span.parent and span.parent.span_id == collect.context.span_id]
     assert {"firsthandapi jobs.create", "firsthandapi download"} <= {*names}
     assert "firsthandapi jobs.get" not in names  # its polls are no spans
     ordered = {event.attributes["firsthandapi.job.id"] for event in collect.events}
     assert ordered == {collect.attributes["firsthandapi.job.id"]}
     create = roots["firsthandapi jobs.create_and_wait"]
-    assert create.attributes["firsthandapi.job.id"] in {each.id for each in client.jobs.list()}
+    assert create.attributes["firsthandapi.job.id"] in {row.id for row in client.jobs.list()}
 
 
 class Polled:
@@ -452,7 +452,7 @@ def test_who_stops_a_walk_has_met_no_error(
         next(walk)
         assert not trace.get_current_span().get_span_context().is_valid
         walk.close()
-    (span,) = [one for one in spans.get_finished_spans() if one.name == "firsthandapi jobs.follow"]
+    (span,) = [span for span in spans.get_finished_spans() if span.name == "firsthandapi jobs.follow"]
     assert span.status.status_code.name == "UNSET"
 
 
@@ -486,7 +486,7 @@ def test_durations(connect: Connect, fresh_server: MockServer, monkeypatch: pyte
         "metrics"
     ]
     assert (metric["name"], metric["unit"]) == ("http.client.request.duration", "s")
-    points = [(each["count"], each["attributes"]) for each in metric["data"]["data_points"]]
+    points = [(point["count"], point["attributes"]) for point in metric["data"]["data_points"]]
     port = int(fresh_server.url.rpartition(":")[2])
     me = {
         "http.request.method": "GET",
@@ -497,7 +497,7 @@ def test_durations(connect: Connect, fresh_server: MockServer, monkeypatch: pyte
     assert (1, {**me, "http.response.status_code": 503, "error.type": "503"}) in points
     assert (1, {**me, "http.response.status_code": 200}) in points
     assert (1, {**me, "server.port": 9, "error.type": "FirstHandConnectionError"}) in points
-    assert [count for count, each in points if each["url.template"] == "/v1/jobs/{id}"] == [1]
+    assert [count for count, attributes in points if attributes["url.template"] == "/v1/jobs/{id}"] == [1]
 
 
 def test_a_client_that_is_not_traced(
@@ -540,7 +540,7 @@ def test_downloads_are_told(
     caplog.clear()
     fresh_server.faults.add(path="/files/*", status=503)
     client.files.download(file, tmp_path / "a.jpg")
-    first, second = (one for one in seen if one.kind == "download")
+    first, second = (attempt for attempt in seen if attempt.kind == "download")
     assert (first.method, first.number, first.status) == ("GET", 1, 503)
     assert first.retry_in is not None
     assert first.retry_in > 0
@@ -551,7 +551,7 @@ def test_downloads_are_told(
     assert pickle.loads(pickle.dumps(seen))
     seen.clear()
     client.files.download_all(job_id, tmp_path / "all")
-    assert [one.status for one in seen if one.kind == "download"] == [200]
+    assert [attempt.status for attempt in seen if attempt.kind == "download"] == [200]
     lines = [record.getMessage() for record in caplog.records if record.name == "firsthandapi.download"]
     assert [line.split()[2] for line in lines if line.startswith("GET ")] == ["503", "200", "200"]
     assert sum("retrying in" in line for line in lines) == 1
@@ -565,12 +565,12 @@ def test_a_file_is_a_span(
 ) -> None:
     """A downloaded file is a span with its bytes under the caller's, and `traceparent` goes to the API only."""
     client = connect(fresh_server)
-    before = len(fresh_server.requests)
+    count = len(fresh_server.requests)
     dataset = client.files.download_all(job_id, tmp_path / "all")
-    (span,) = [one for one in spans.get_finished_spans() if one.name == "firsthandapi download"]
+    (span,) = [span for span in spans.get_finished_spans() if span.name == "firsthandapi download"]
     assert span.attributes["http.response.body.size"] == dataset.records[0].size_bytes
     assert span.attributes["firsthandapi.file.id"] == dataset.records[0].file_id
     assert str(span.attributes["url.full"]).startswith(f"{fresh_server.url}/files/")
     assert "Signature" not in span.to_json()
-    for request in fresh_server.requests[before:]:
+    for request in fresh_server.requests[count:]:
         assert ("traceparent" in request.headers) == request.path.startswith("/v1/"), request.path

@@ -230,9 +230,9 @@ class Connect:
 
     def http_client(self, **options: Any) -> Any:
         """An httpx client of the caller's."""
-        made = (httpx.AsyncClient if self.is_async else httpx.Client)(**options)
-        self._made.append(made)
-        return made
+        client = (httpx.AsyncClient if self.is_async else httpx.Client)(**options)
+        self._made.append(client)
+        return client
 
     def adopt(self, client: Any) -> Any:
         """Take care of a client."""
@@ -254,8 +254,8 @@ class Connect:
         return clock
 
     def close(self) -> None:
-        for made in reversed(self._made):
-            self.run(made.aclose() if isinstance(made, httpx.AsyncClient) else made.close())
+        for client in reversed(self._made):
+            self.run(client.aclose() if isinstance(client, httpx.AsyncClient) else client.close())
         if self.loop is not None:
             self.loop.close()
 

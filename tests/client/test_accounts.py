@@ -274,6 +274,6 @@ def test_a_service_that_shows_no_balance_is_asked_after_each_order(connect: Conn
     assert (dearer.fee_cents, dearer.cost_cents) == (FEE_CENTS, 100 + FEE_CENTS)
     assert connect.run(run.look(100 + FEE_CENTS, [dearer])) == []
     assert len(asked) == 1
-    shown = replace(order, job={"id": "job_1", "total_cost_cents": 100 + FEE_CENTS})
-    assert shown.cost_cents == 100 + FEE_CENTS
-    assert connect.run(run.look(500, [shown])) == []
+    purchase = replace(order, job={"id": "job_1", "total_cost_cents": 100 + FEE_CENTS})
+    assert purchase.cost_cents == 100 + FEE_CENTS
+    assert connect.run(run.look(500, [purchase])) == []

@@ -31,7 +31,7 @@ def test_trio(fresh_server: MockServer) -> None:
     async def main() -> None:
         async with fresh_server.async_client() as client:
             job = await client.jobs.create(**JOB)
-            assert [each.id async for each in client.jobs.list()] == [job.id]
+            assert [row.id async for row in client.jobs.list()] == [job.id]
             with trio.move_on_after(0.2) as scope:
                 await client.jobs.wait(job.id)
             assert scope.cancelled_caught
@@ -174,7 +174,7 @@ def test_fifty_in_flight(fresh_server: MockServer) -> None:
             while sum(1 for request in fresh_server.requests if request.headers.get("prefer")) < 50:
                 await asyncio.sleep(0.005)
             await client.jobs.cancel(job.id)
-            assert {each.status for each in await asyncio.gather(*waits)} == {"cancelled"}
+            assert {job.status for job in await asyncio.gather(*waits)} == {"cancelled"}
 
     asyncio.run(main())
 
@@ -242,7 +242,7 @@ def test_closed_clients_leave_nothing_in_their_loop(fresh_server: MockServer) ->
                 await client.me()
             await client.close()
         gc.collect()
-        assert not [each for each in gc.get_objects() if type(each) is _Stack]
+        assert not [candidate for candidate in gc.get_objects() if type(candidate) is _Stack]
 
     asyncio.run(main())
 

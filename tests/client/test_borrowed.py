@@ -29,9 +29,9 @@ from .test_wire import BODY, Broken
 def test_an_http_client_of_httpx2(connect: Connect, fresh_server: MockServer) -> None:
     """httpx's successor is as good: same calls, same errors, and no class of httpx in between."""
     httpx2 = pytest.importorskip("httpx2")
-    kind, other = httpx2.AsyncClient, httpx2.Client
+    kind, twin = httpx2.AsyncClient, httpx2.Client
     if not connect.is_async:
-        kind, other = other, kind
+        kind, twin = twin, kind
     http_client = kind()
     client = connect(fresh_server, http_client=http_client, max_retries=0)
     assert client.jobs.get(client.jobs.create(**JOB).id).response.attempts == 1
@@ -47,7 +47,7 @@ def test_an_http_client_of_httpx2(connect: Connect, fresh_server: MockServer) ->
     with pytest.raises(ConfigurationError, match="http_client is closed"):
         client.me()
     with pytest.raises(ConfigurationError, match=r"or httpx2\."):
-        connect(http_client=other())
+        connect(http_client=twin())
 
 
 def test_an_http_client_is_used_and_not_closed(connect: Connect, fresh_server: Any) -> None:

@@ -122,9 +122,9 @@ def test_calls_at_once_on_a_system_that_refuses_threads(monkeypatch: pytest.Monk
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    made: list[int] = []
-    sync.at_once([partial(made.append, number) for number in range(3)])
-    assert sorted(made) == [0, 1, 2]
+    numbers: list[int] = []
+    sync.at_once([partial(numbers.append, number) for number in range(3)])
+    assert sorted(numbers) == [0, 1, 2]
 
 
 def test_calls_at_once_in_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,13 +102,13 @@ def test_the_headers_of_a_gateway(connect: Connect, fresh_server: MockServer, tm
     fresh_server.submit(job.id)
     fresh_server.clock.advance(minutes=1)
     client.files.download_all(job.id, tmp_path / "signs")
-    downloads = [each for each in fresh_server.requests if each.path.startswith("/files/")]
+    downloads = [request for request in fresh_server.requests if request.path.startswith("/files/")]
     assert downloads
-    assert not any("x-gateway-token" in each.headers for each in downloads)
+    assert not any("x-gateway-token" in download.headers for download in downloads)
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "message"),
     [
         *(
             ({name: "5ecret"}, f"default_headers must not contain {name}")
@@ -118,13 +118,13 @@ def test_the_headers_of_a_gateway(connect: Connect, fresh_server: MockServer, tm
         ([("X-Token", "5ecret")], "default_headers must be a mapping"),
     ],
 )
-def test_headers_that_no_client_sends(headers: Any, said: str, connect: Connect) -> None:
+def test_headers_that_no_client_sends(headers: Any, message: str, connect: Connect) -> None:
     """What the SDK sets, or no header can hold, is refused at once; no frame of ours shows the value."""
     for refused in (
         lambda: connect.client_class(KEY, default_headers=headers),
         partial(connect().with_options, default_headers=headers),
     ):
-        with pytest.raises(InvalidArgumentError, match=said) as caught:
+        with pytest.raises(InvalidArgumentError, match=message) as caught:
             refused()
         assert caught.value.field == "default_headers"
         frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
@@ -172,11 +172,11 @@ def as_kept(name: str) -> Any:
 def test_a_copy_changes_what_it_is_told(name: str, connect: Connect) -> None:
     """A copy has the option it was made with and the parent's others; the parent has its own still."""
     client = connect()
-    before = vars(client._config).copy()
+    settings = vars(client._config).copy()
     changed = client.with_options(**{name: OPTIONS[name]})
     assert type(changed.target if connect.is_async else changed) is connect.client_class
-    assert vars(changed._config) == {**before, name: as_kept(name)}
-    assert vars(client._config) == before
+    assert vars(changed._config) == {**settings, name: as_kept(name)}
+    assert vars(client._config) == settings
 
 
 @pytest.mark.parametrize("name", ["deadline", "max_spend_cents", "proxy", "default_headers"])
@@ -217,9 +217,9 @@ def test_copies_leave_nothing_behind(client: Any) -> None:
     tracemalloc.start()
     try:
         use(20)
-        before = tracemalloc.get_traced_memory()[0]
+        baseline = tracemalloc.get_traced_memory()[0]
         use(300)
-        growth = tracemalloc.get_traced_memory()[0] - before
+        growth = tracemalloc.get_traced_memory()[0] - baseline
     finally:
         tracemalloc.stop()
     # A copy is over a kilobyte, so 300 that stayed would be more.
@@ -406,15 +406,15 @@ def test_connections_are_kept(client: Any, fresh_server: MockServer) -> None:
     for _ in range(5):
         client.me()
     (wire,) = client._shared._wires.values()
-    made: list[Any] = []
+    dials: list[Any] = []
     plain = wire._pool._connect
-    wire._pool._connect = lambda: made.append(1) or plain()
+    wire._pool._connect = lambda: dials.append(1) or plain()
     client.me()
-    assert made == []
+    assert dials == []
     fresh_server.stop()
     fresh_server.start()
     assert client.me().response.attempts == 1
-    assert made == [1]
+    assert dials == [1]
 
 
 FORK = """
@@ -504,14 +504,14 @@ def test_idle_connections_that_the_server_closed(
         (stack,) = pool._stacks.values()
         return list(stack.idle)
 
-    before = idle()
-    assert len(before) > 1
+    connections = idle()
+    assert len(connections) > 1
     fresh_server.stop()
     fresh_server.start()
     client.me()
-    (kept,) = idle()
-    assert kept not in before
-    assert not any(connection.usable() for connection in before)
+    (survivor,) = idle()
+    assert survivor not in connections
+    assert not any(connection.usable() for connection in connections)
 
 
 def test_dead_connections_cost_one_attempt(connect: Connect) -> None:
@@ -519,7 +519,7 @@ def test_dead_connections_cost_one_attempt(connect: Connect) -> None:
     opened = threading.Barrier(4)
 
     def answer(request: Request) -> Reply:
-        if sum(each.connection == request.connection for each in server.requests) > 1:
+        if sum(call.connection == request.connection for call in server.requests) > 1:
             return Reply(b"", then="close")  # as what has forgotten the connection
         if len(server.requests) <= 4:
             opened.wait(60)

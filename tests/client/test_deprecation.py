@@ -18,10 +18,10 @@ SUNSET = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 def caught(call: Any) -> list[warnings.WarningMessage]:
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always")
         call()
-    return found
+    return records
 
 
 def test_once_an_endpoint(connect: Connect, fresh_server: MockServer) -> None:
@@ -38,11 +38,11 @@ def test_once_an_endpoint(connect: Connect, fresh_server: MockServer) -> None:
             client.webhooks.list()
             client.webhooks.events.list()
 
-    found = caught(calls)
-    assert [warning.category for warning in found] == [DeprecationWarning] * 5
+    records = caught(calls)
+    assert [warning.category for warning in records] == [DeprecationWarning] * 5
     endpoints = [
         str(warning.message).partition(";")[0].removeprefix("FirstHandAPI has deprecated ")
-        for warning in found
+        for warning in records
     ]
     assert endpoints == [
         "POST /v1/jobs",
@@ -51,7 +51,7 @@ def test_once_an_endpoint(connect: Connect, fresh_server: MockServer) -> None:
         "GET /v1/webhook_endpoints",
         "GET /v1/webhook_events",
     ]
-    text = str(found[0].message)
+    text = str(records[0].message)
     assert "Thu, 01 Jan 2099 00:00:00 GMT" in text
     assert "https://docs.example/new" in text
     assert "5ecret" not in text
@@ -79,9 +79,9 @@ def test_the_warning_is_the_caller_s(fresh_server: MockServer) -> None:
             job = await client.jobs.create(**JOB)
             await client.jobs.cancel(job.id)
 
-    found = caught(lambda: asyncio.run(main()))
-    assert len(found) == 4
-    assert {warning.filename for warning in found} == {__file__}
+    records = caught(lambda: asyncio.run(main()))
+    assert len(records) == 4
+    assert {warning.filename for warning in records} == {__file__}
 
 
 def test_without_details(connect: Connect, fresh_server: MockServer) -> None:

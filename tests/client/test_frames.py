@@ -102,10 +102,10 @@ BAD: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", BAD, ids=lambda options: " ".join(options))
 def test_construction(options: dict[str, Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad option shows neither key nor password, whether they came as arguments or from the environment."""
-    given = {"api_key": KEY, **options}
-    assert_hidden(caught(lambda: connect.client_class(**given)))
-    monkeypatch.setenv("FIRSTHAND_API_KEY", given.pop("api_key"))
-    assert_hidden(caught(lambda: connect.client_class(**given)))
+    arguments = {"api_key": KEY, **options}
+    assert_hidden(caught(lambda: connect.client_class(**arguments)))
+    monkeypatch.setenv("FIRSTHAND_API_KEY", arguments.pop("api_key"))
+    assert_hidden(caught(lambda: connect.client_class(**arguments)))
     if "http_client" not in options:
         parent = connect(api_key="fh_test_parent")
         assert_hidden(
@@ -120,10 +120,10 @@ def test_file_system() -> None:
     pytest.importorskip("fsspec")
     from firsthandapi.filesystem import FirstHandFileSystem
 
-    for given in ({"base_url": "ftp://x"}, {"api_key": f"{KEY} "}):
-        assert_hidden(caught(lambda given=given: FirstHandFileSystem(**{"api_key": KEY, **given})))
-    own = FirstHandFileSystem(KEY, base_url="http://127.0.0.1:9")
-    assert_hidden(caught(lambda: pickle.dumps(own)))
+    for arguments in ({"base_url": "ftp://x"}, {"api_key": f"{KEY} "}):
+        assert_hidden(caught(lambda fields=arguments: FirstHandFileSystem(**{"api_key": KEY, **fields})))
+    file_system = FirstHandFileSystem(KEY, base_url="http://127.0.0.1:9")
+    assert_hidden(caught(lambda: pickle.dumps(file_system)))
 
 
 def test_bad_variables(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

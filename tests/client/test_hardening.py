@@ -41,8 +41,8 @@ def test_an_echoed_key_is_in_no_message(response: httpx.Response) -> None:
         pytest.raises((UnexpectedResponseError, ServerError)) as caught,
     ):
         client.me()
-    shown = f"{caught.value} {caught.value!r} {getattr(caught.value, 'response', '')!r} {client._config!r}"
-    assert "5ecret" not in shown
+    text = f"{caught.value} {caught.value!r} {getattr(caught.value, 'response', '')!r} {client._config!r}"
+    assert "5ecret" not in text
 
 
 def test_a_wait_does_not_sit_out_a_certificate(fresh_server: MockServer) -> None:

@@ -126,9 +126,9 @@ def test_the_deadline_bounds_the_wait_for_another_process(
         ):
             hurried.jobs.create(**JOB)
         assert len(fresh_server.requests) == sent
-        other = client.with_options(deadline=60).jobs.create(**{**JOB, "files_needed": 1})
+        second_job = client.with_options(deadline=60).jobs.create(**{**JOB, "files_needed": 1})
     job = client.jobs.create(**JOB)
-    assert sorted(jobs(client)) == sorted([job.id, other.id])
+    assert sorted(jobs(client)) == sorted([job.id, second_job.id])
     assert client.journal.pending() == ()
 
 
@@ -208,7 +208,7 @@ def test_what_never_left_is_not_pending(client: Any, connect: Connect, path: str
 def test_a_refusal_drops_no_key(client: Any, fresh_server: MockServer) -> None:
     """The service may have bought first: the same call sends the same key again, also with less to pay for."""
     error = lose(client, fresh_server, status=402)
-    assert [(each.key, each.refused) for each in client.journal.pending()] == [(error.idempotency_key, True)]
+    assert [(call.key, call.refused) for call in client.journal.pending()] == [(error.idempotency_key, True)]
     job = client.jobs.create(**JOB)
     assert jobs(client) == [job.id]
     assert posts(fresh_server) == [error.idempotency_key] * 2
@@ -309,14 +309,14 @@ def test_a_key_of_the_callers_with_other_arguments(
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop=drop)
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**JOB, idempotency_key="mine")
-    other = {**JOB, "files_needed": 1}
+    arguments = {**JOB, "files_needed": 1}
     if drop == "before":
-        assert client.jobs.create(**other, idempotency_key="mine").files_needed == 1
+        assert client.jobs.create(**arguments, idempotency_key="mine").files_needed == 1
     else:
         with pytest.raises(
             InvalidArgumentError, match=r"idempotency_key mine has already bought job_.* with other arguments"
         ):
-            client.jobs.create(**other, idempotency_key="mine")
+            client.jobs.create(**arguments, idempotency_key="mine")
     assert len(jobs(client)) == 1
 
 
@@ -333,7 +333,7 @@ def test_every_post_but_a_harmless_one(client: Any, fresh_server: MockServer) ->
         fresh_server.faults.add(path=where, method="POST", drop="after")
         with pytest.raises(FirstHandConnectionError):
             call()
-        assert [each.path for each in client.journal.pending()] == [where]
+        assert [call.path for call in client.journal.pending()] == [where]
         call()
         assert len(set(posts(fresh_server, where))) == 1
         assert client.journal.pending() == ()
@@ -401,11 +401,11 @@ def test_another_organization_is_another_account(
     signed = connect.run(
         connect.client_class.signup(name="B", email="b@b.example", base_url=fresh_server.url)
     )
-    other = connect(fresh_server, journal=path, api_key=signed.api_key)
-    one = other.jobs.create(**JOB)
-    other.jobs.cancel(one.id)  # the free tier has one open job
-    two = other.jobs.create(**JOB)
-    assert sorted(jobs(other)) == sorted([one.id, two.id])
+    stranger = connect(fresh_server, journal=path, api_key=signed.api_key)
+    first = stranger.jobs.create(**JOB)
+    stranger.jobs.cancel(first.id)  # the free tier has one open job
+    second = stranger.jobs.create(**JOB)
+    assert sorted(jobs(stranger)) == sorted([first.id, second.id])
     assert len(client.journal.pending()) == 1
     job = client.jobs.create(**JOB)
     assert jobs(client) == [job.id]
@@ -424,7 +424,7 @@ def test_an_organization_that_is_known_shares_no_key(
     )
     connect(fresh_server, journal=path, api_key=signed.api_key).jobs.create(**JOB)
     assert posts(fresh_server).count(error.idempotency_key) == 1
-    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+    assert [call.key for call in client.journal.pending()] == [error.idempotency_key]
 
 
 # ── An old key ───────────────────────────────────────────────────────────────────────────────────────────
@@ -511,7 +511,7 @@ def test_what_does_no_harm_twice_is_not_refused(client: Any, fresh_server: MockS
     assert client.jobs.cancel(job.id).status == "cancelled"
     with pytest.raises(ConfigurationError, match="what it did cannot be looked up"):
         client.api_keys.create(name="ci")
-    assert [each.path for each in client.journal.pending()] == ["/v1/api_keys"]
+    assert [call.path for call in client.journal.pending()] == ["/v1/api_keys"]
 
 
 def test_a_key_that_the_service_holds_for_another_body(
@@ -545,7 +545,7 @@ def test_a_stopped_create_and_wait_continues_its_job(client: Any, path: str) -> 
         f"The job {job.id} continues: run the same call again, which posts no other job"
         in caught.value.__notes__
     )
-    assert [each.job_id for each in client.journal.pending()] == [job.id]
+    assert [call.job_id for call in client.journal.pending()] == [job.id]
     age(path, 100)
 
     class Stop(BaseException):
@@ -556,11 +556,11 @@ def test_a_stopped_create_and_wait_continues_its_job(client: Any, path: str) -> 
 
     with pytest.raises(Stop):
         client.jobs.create_and_wait(**JOB, on_update=stop)
-    other = client.jobs.create(**JOB)  # not the same call: it does not wait
+    second_job = client.jobs.create(**JOB)  # not the same call: it does not wait
     client.jobs.cancel(job.id)
     assert client.jobs.create_and_wait(**JOB).id == job.id
     assert client.journal.pending() == ()
-    assert sorted(jobs(client)) == sorted([job.id, other.id])
+    assert sorted(jobs(client)) == sorted([job.id, second_job.id])
 
 
 def test_a_create_and_wait_whose_answer_was_lost(client: Any, fresh_server: MockServer) -> None:
@@ -569,7 +569,7 @@ def test_a_create_and_wait_whose_answer_was_lost(client: Any, fresh_server: Mock
     with pytest.raises(WaitTimeoutError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
     assert jobs(client) == [getattr(caught.value.job, "id", None)]
-    assert [each.job_id for each in client.journal.pending()] == jobs(client)
+    assert [call.job_id for call in client.journal.pending()] == jobs(client)
     client.journal.forget(client.journal.pending()[0].key)
 
 
@@ -597,7 +597,7 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
         with pytest.raises(Stop):
             call(**JOB)
         (job,) = liar.jobs
-        assert [each.key for each in client.journal.pending()] == [job.key]
+        assert [call.key for call in client.journal.pending()] == [job.key]
         assert call(**JOB).id == job.id
         assert client.journal.pending() == ()
         assert call(**JOB).id == liar.jobs[1].id
@@ -623,9 +623,9 @@ def test_a_job_that_is_gone(client: Any, path: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
     assert f"client.journal.forget({record.key!r})" in caught.value.__notes__[0]
-    other = client.api_keys.create(name="new")
+    api_key = client.api_keys.create(name="new")
     with pytest.raises(WaitTimeoutError):  # of another organization, perhaps, so it is no job of this one
-        client.with_options(api_key=other.secret).jobs.create_and_wait(**JOB, timeout=0)
+        client.with_options(api_key=api_key.secret).jobs.create_and_wait(**JOB, timeout=0)
     assert len(jobs(client)) == 2
 
 
@@ -635,9 +635,9 @@ def test_without_a_journal_the_note_says_how_to_wait(connect: Connect, fresh_ser
     with pytest.raises(WaitTimeoutError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
     job_id = getattr(caught.value.job, "id", None)
-    again = f"client.jobs.wait({job_id!r}) waits for it; the same call would post another job"
-    assert caught.value.__notes__ == [f"The job {job_id} continues: {again}"]
-    assert again in str(caught.value)
+    advice = f"client.jobs.wait({job_id!r}) waits for it; the same call would post another job"
+    assert caught.value.__notes__ == [f"The job {job_id} continues: {advice}"]
+    assert advice in str(caught.value)
     assert pickle.loads(pickle.dumps(caught.value)).__notes__ == caught.value.__notes__  # made here
 
 
@@ -732,16 +732,16 @@ def test_threads_and_one_unknown_call(fresh_server: MockServer, path: str) -> No
     """One of ten equal calls settles it; the nine others are new ones."""
     with FirstHandClient(fresh_server.api_key, fresh_server.url, journal=path, max_retries=0) as client:
         error = lose(client, fresh_server)
-        made: list[str] = []
+        job_ids: list[str] = []
         threads = [
-            threading.Thread(target=lambda: made.append(client.jobs.create(**JOB).id)) for _ in range(10)
+            threading.Thread(target=lambda: job_ids.append(client.jobs.create(**JOB).id)) for _ in range(10)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
-        assert len(set(made)) == 10
-        assert sorted(jobs(client)) == sorted(made)
+        assert len(set(job_ids)) == 10
+        assert sorted(jobs(client)) == sorted(job_ids)
         assert posts(fresh_server).count(str(error.idempotency_key)) == 1
         assert client.journal.pending() == ()
 
@@ -824,7 +824,7 @@ def test_two_processes_at_once_buy_two(path: str, fresh_server: MockServer) -> N
         assert len(set(posts(fresh_server))) == 2
         living.kill()
         living.wait(60)
-        assert [each.key for each in client.journal.pending()] == [first]
+        assert [call.key for call in client.journal.pending()] == [first]
         client.jobs.create(**JOB)
         assert len(set(posts(fresh_server))) == 2
         assert len(jobs(client)) == 2
@@ -847,7 +847,7 @@ def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path:
             job = await client.jobs.create(**JOB)
             assert job.response is not None
             assert job.response.idempotency_key == pending.key
-            assert [each.id async for each in client.jobs.list()] == [job.id]
+            assert [row.id async for row in client.jobs.list()] == [job.id]
 
     asyncio.run(main())
 
@@ -865,7 +865,7 @@ def test_a_call_that_is_stopped_before_it_is_sent(
             patch.setattr(posting, "_chosen", _torn(posting._chosen))
         with pytest.raises(_TornError):
             client.jobs.create(**JOB)
-    assert {each.key for each in client.journal.pending()} == keys
+    assert {call.key for call in client.journal.pending()} == keys
     assert (len(records(path)), len(posts(fresh_server))) == (pending, sent)
     assert [client.jobs.create(**JOB).id] == jobs(client)
 

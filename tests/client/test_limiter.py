@@ -57,9 +57,9 @@ class Answers:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.seen.append(request)
-        found = self.left.pop(0) if len(self.left) > 1 else self.left[0]
-        status = int(found.get("status", 200))
-        return httpx.Response(status, json={"organization_id": "org_1"}, headers=found)
+        answer = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        status = int(answer.get("status", 200))
+        return httpx.Response(status, json={"organization_id": "org_1"}, headers=answer)
 
 
 def test_what_a_server_tells(connect: Connect, fresh_server: MockServer) -> None:
@@ -87,8 +87,8 @@ def test_the_balance_follows_without_a_rate_limit(connect: Connect, fresh_server
 
 def test_a_gateway_s_answer_takes_nothing_away(connect: Connect) -> None:
     """An answer that says nothing of limit and balance leaves what is known, or that nothing is."""
-    said = limited(7, **{"x-firsthandapi-credits-remaining": "42"})
-    client = connect(handler=Answers({}, said, {"status": "502"}, {}), frozen=True)
+    answer = limited(7, **{"x-firsthandapi-credits-remaining": "42"})
+    client = connect(handler=Answers({}, answer, {"status": "502"}, {}), frozen=True)
     client.me()
     assert (client.rate_limit, client.credits_remaining_cents) == (None, None)
     client.me()
@@ -114,11 +114,11 @@ def test_holding_back(connect: Connect) -> None:
 def test_an_hourly_limit_is_believed(deadline: float | None, connect: Connect) -> None:
     """A limit that is spent for longer than a minute raises at once, and sends nothing until its reset, if two
     responses have shown its period."""
-    said = [limited(2, 1800), limited(1, 1800), limited(0, 1800, status="429")]
-    service = Answers(*said, limited(99))
+    answers = [limited(2, 1800), limited(1, 1800), limited(0, 1800, status="429")]
+    service = Answers(*answers, limited(99))
     client = connect(handler=service, deadline=deadline)
     clock = connect.clock(client)
-    for answer in said:
+    for answer in answers:
         if "status" not in answer:
             client.me()
     for call, seconds in [(client.me, 1800), (client.me, 1800), (client.billing.credits, 800)]:
@@ -129,10 +129,10 @@ def test_an_hourly_limit_is_believed(deadline: float | None, connect: Connect) -
             call()
         assert caught.value.retry_after == seconds
     assert clock.sleeps == []
-    assert len(service.seen) == len(said)
+    assert len(service.seen) == len(answers)
     clock.pass_(800)
     client.me()
-    assert len(service.seen) == len(said) + 1
+    assert len(service.seen) == len(answers) + 1
 
 
 @pytest.mark.parametrize("seen", [[], [limited(2), limited(1)], [limited(2, 4_000_000_000)]])
@@ -306,7 +306,7 @@ def test_many_calls_at_once(connect: Connect) -> None:
     clock = service.clock = calm(connect, client)
     client.jobs.get("job_0")
     started = clock.now
-    assert not [found for found in at_once(connect, client, 100) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 100) if isinstance(answer, Exception)]
     assert [status for status, _ in service.seen].count(429) <= 2
     # Five windows have to end before the last call may be made. Whatever order threads come in, few are not used up.
     assert 5 * 30 - 1 < clock.now - started < 10 * 30
@@ -321,7 +321,7 @@ def test_many_first_calls_at_once(connect: Connect) -> None:
     service = Window(10, 30)
     client = connect(transport=Slowly(service))
     service.clock = calm(connect, client)
-    assert not [found for found in at_once(connect, client, 40) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 40) if isinstance(answer, Exception)]
     assert [status for status, _ in service.seen].count(429) <= 1
 
 
@@ -337,25 +337,25 @@ def test_the_deadline_bounds_the_wait_in_line(connect: Connect) -> None:
     service = Window(4, 50)
     client = connect(handler=service, deadline=30, max_retries=0)
     client.jobs.get("job_0")  # else several calls go ahead to learn the limit
-    found = at_once(connect, client, 12)
-    failed = [one for one in found if isinstance(one, Exception)]
+    answers = at_once(connect, client, 12)
+    failed = [answer for answer in answers if isinstance(answer, Exception)]
     assert len(failed) == 9
-    assert {type(one) for one in failed} == {DeadlineExceededError}
-    assert all("was waiting for the rate limit" in str(one) for one in failed)
+    assert {type(error) for error in failed} == {DeadlineExceededError}
+    assert all("was waiting for the rate limit" in str(error) for error in failed)
     assert len(service.seen) == 4
 
 
 def test_limits_are_counted_apart(connect: Connect) -> None:
     """Endpoints whose responses report another limit go on while one is spent, heard of before or not."""
-    jobs, others = Window(90, 30), Window(6, 30)
-    client = connect(handler=lambda request: (jobs if "/jobs/" in request.url.path else others)(request))
-    jobs.clock = others.clock = calm(connect, client)
+    jobs, rest = Window(90, 30), Window(6, 30)
+    client = connect(handler=lambda request: (jobs if "/jobs/" in request.url.path else rest)(request))
+    jobs.clock = rest.clock = calm(connect, client)
     for _ in range(6):
         client.me()
     assert client.rate_limit.limit == 6
-    assert not [found for found in at_once(connect, client, 60) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 60) if isinstance(answer, Exception)]
     assert client.rate_limit.limit == 90
-    assert [status for status, _ in [*jobs.seen, *others.seen]] == [200] * 66
+    assert [status for status, _ in [*jobs.seen, *rest.seen]] == [200] * 66
     with pytest.raises(DeadlineExceededError, match="rate limit"):
         client.with_options(deadline=1).me()
 
@@ -368,7 +368,7 @@ def test_who_waits_for_a_first_response_goes_where_it_counts(limits: int, connec
     client.me()
     if limits == 2:
         service.limit = 90
-    assert not [found for found in at_once(connect, client, 40) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 40) if isinstance(answer, Exception)]
     assert [status for status, _ in service.seen] == [200] * 41
     if connect.is_async:
         assert [path for _, path in service.seen[1:]] == [f"/v1/jobs/job_{number}" for number in range(40)]
@@ -384,7 +384,7 @@ def test_a_429_costs_no_retry(connect: Connect) -> None:
     clock = connect.clock(client)
     assert client.me().response.attempts == 8
     assert clock.sleeps == [7, 7, 7, 7, 7, 0.5, 7]
-    assert [(each.number, each.status, each.retry_in) for each in attempts] == [
+    assert [(attempt.number, attempt.status, attempt.retry_in) for attempt in attempts] == [
         *[(number, 429, 7) for number in range(1, 6)],
         (6, 503, 0.5),
         (7, 429, 7),
@@ -429,7 +429,7 @@ def test_a_429_holds_all_and_keeps_its_place(connect: Connect) -> None:
     service.clock = calm(connect, client)
     client.jobs.get("job_0")
     service.spend()
-    assert not [found for found in at_once(connect, client, 8) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 8) if isinstance(answer, Exception)]
     refused = [path for status, path in service.seen if status == 429]
     assert 1 <= len(refused) <= 8
     good = [path for status, path in service.seen[1:] if status == 200]
@@ -476,7 +476,7 @@ def test_what_strikes_in_the_limiter_strikes_the_call(
         with pytest.raises(strike, match="from elsewhere") as caught:
             client.me()
         assert type(caught.value) is strike
-    assert not [found for found in at_once(connect, client, 4) if isinstance(found, Exception)]
+    assert not [answer for answer in at_once(connect, client, 4) if isinstance(answer, Exception)]
 
 
 def test_a_storm_of_cancellations_leaves_the_line_usable() -> None:

@@ -103,8 +103,8 @@ def cut(at: float, then: str, *, chunked: bool = False) -> Step:
 
 def error(status: int, body: bytes | None = None, **headers: str) -> Reply:
     envelope = {"error": {"type": "x", "message": "no", "request_id": "req_1"}}
-    given = json.dumps(envelope).encode() if body is None else body
-    return response(given, status, **{**JSON, **headers})
+    content = json.dumps(envelope).encode() if body is None else body
+    return response(content, status, **{**JSON, **headers})
 
 
 def ok(body: bytes, **headers: str) -> Reply:
@@ -276,7 +276,7 @@ def problem(case: Case, fault: Fault, client: Any, clock: FakeClock, server: Raw
     server.requests.clear()
     server.script = deque([fault.step])
     raises = None if fault.unread and case.result is None else fault.raises
-    wanted = fault.attempts or (1 if fault.raises else 2)
+    expected = fault.attempts or (1 if fault.raises else 2)
     started = time.monotonic()
     try:
         case.call(client, NOWHERE)
@@ -287,12 +287,12 @@ def problem(case: Case, fault: Fault, client: Any, clock: FakeClock, server: Raw
     tried = list(server.requests)
     if raises is ODD and tried[0].method == "POST":
         # Only the response says what was done: it is asked for once more.
-        raises, wanted = None, 2
+        raises, expected = None, 2
     if (type(caught) if caught else None) is not raises:
         return f"ended with {caught!r}"
     if caught is not None and (KEY in shown(caught) or MARK in shown(caught)):
         return f"shows a secret: {shown(caught)}"
-    if len(tried) < wanted if fault.silent else len(tried) != wanted:
+    if len(tried) < expected if fault.silent else len(tried) != expected:
         return f"took {len(tried)} attempts"
     if isinstance(caught, (API, BROKEN)) and caught.attempts != len(tried):
         return f"counts {caught.attempts} attempts"
@@ -341,8 +341,8 @@ def key_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Wire.exchange
 
     def with_another(self: Any, request: Any, headers: Any, **options: Any) -> Any:
-        others = [each for each in headers if each[0].lower() != b"idempotency-key"]
-        return exchange(self, request, [*others, (b"Idempotency-Key", b"k%d" % next(number))], **options)
+        rest = [pair for pair in headers if pair[0].lower() != b"idempotency-key"]
+        return exchange(self, request, [*rest, (b"Idempotency-Key", b"k%d" % next(number))], **options)
 
     monkeypatch.setattr(Wire, "exchange", with_another)
 
@@ -379,13 +379,13 @@ PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
 @pytest.mark.parametrize("bug", PLANTED)
 def test_the_matrix_finds_a_planted_bug(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of its rules can fail: the cells that should show a bug do."""
-    plant, row, said = PLANTED[bug]
-    (fault,) = (each for each in FAULTS if each.name == row)
+    plant, row, message = PLANTED[bug]
+    (fault,) = (fault for fault in FAULTS if fault.name == row)
     methods = [case for case in METHODS if case.name == "jobs.create"]
     connect = Connect("sync")
     plant(monkeypatch)
     try:
-        with pytest.raises((AssertionError, BROKEN), match=said):
+        with pytest.raises((AssertionError, BROKEN), match=message):
             check_cells(fault, methods, connect, seconds=0.1)
     finally:
         monkeypatch.undo()
@@ -503,8 +503,8 @@ def test_a_flood_takes_bounded_memory(connect: Connect) -> None:
 
 def test_the_size_of_the_matrix() -> None:
     """docs/reliability.md gives the number of cells: rows times methods times clients."""
-    others = 3 + 1 + 4 + 1  # what does not heal, a closed port, handshakes, a certificate
-    cells = (len(FAULTS) + others) * len(METHODS) * 2
+    extras = 3 + 1 + 4 + 1  # what does not heal, a closed port, handshakes, a certificate
+    cells = (len(FAULTS) + extras) * len(METHODS) * 2
     page = Path(__file__).parents[2] / "docs" / "reliability.md"
     assert f"| {cells:,} cells |" in page.read_text(encoding="utf-8")
     assert round(2 * len(METHODS) / sum(map(len, QUICK.values()))) == 9  # "a ninth of them"

@@ -89,7 +89,7 @@ class Case:
 
 
 CASES = [
-    pytest.param(made, id=made.name) for made in map(Case, OPERATIONS) if made.operation.name != "signup"
+    pytest.param(case, id=case.name) for case in map(Case, OPERATIONS) if case.operation.name != "signup"
 ]
 
 
@@ -103,7 +103,7 @@ def world() -> Iterator[Any]:
         work = server.submit(job.id)
         server.clock.advance(minutes=1)
         client.webhooks.update(endpoint.id, enabled=False)
-        server._world.consent_of = lambda given, _account: {"object": "consent", "id": given}
+        server._world.consent_of = lambda name, _account: {"object": "consent", "id": name}
         yield SimpleNamespace(
             server=server,
             consent=f"cns_{'0' * 26}",
@@ -264,31 +264,31 @@ def resources(owner: Any) -> Iterator[Any]:
 def test_only_what_users_call_is_wrapped(pair: tuple[Any, Any]) -> None:
     """A class that no client leads to has plain methods, and answers a typo inside the package as Python does."""
     inside = {
-        each
+        kind
         for package in (_async, _sync)
-        for found in walk_packages(package.__path__, f"{package.__name__}.")
-        for each in vars(import_module(found.name)).values()
-        if inspect.isclass(each) and each.__module__ == found.name
+        for info in walk_packages(package.__path__, f"{package.__name__}.")
+        for kind in vars(import_module(info.name)).values()
+        if inspect.isclass(kind) and kind.__module__ == info.name
     }
     wrapped = {
-        each for each in inside if any(hasattr(member, "__signature__") for member in vars(each).values())
+        kind for kind in inside if any(hasattr(member, "__signature__") for member in vars(kind).values())
     }
-    reached = {type(each) for client in pair for each in (client, *resources(client))}
+    reached = {type(part) for client in pair for part in (client, *resources(client))}
     assert wrapped == reached
-    for each in inside - reached - {AsyncResource, Resource}:
-        if issubclass(each, (AsyncCalls, Calls)):
+    for kind in inside - reached - {AsyncResource, Resource}:
+        if issubclass(kind, (AsyncCalls, Calls)):
             with pytest.raises(
-                AttributeError, match=f"^'{each.__name__}' object has no attribute 'chek_time'$"
+                AttributeError, match=f"^'{kind.__name__}' object has no attribute 'chek_time'$"
             ):
-                attrgetter("chek_time")(each.__new__(each))
+                attrgetter("chek_time")(kind.__new__(kind))
 
 
 def test_every_method_says_what_it_returns(pair: tuple[Any, Any]) -> None:
     """Type checkers see the model of the contract's response, or a page of it."""
     for client, pages in zip(pair, ("Page", "AsyncPageRequest"), strict=True):
-        for made in (param.values[0] for param in CASES):
-            returned = inspect.signature(attrgetter(made.method)(client)).return_annotation
-            assert returned == (f"{pages}[{made.result}]" if made.is_list else str(made.result)), made.name
+        for case in (param.values[0] for param in CASES):
+            returned = inspect.signature(attrgetter(case.method)(client)).return_annotation
+            assert returned == (f"{pages}[{case.result}]" if case.is_list else str(case.result)), case.name
 
 
 def test_sync_and_async_are_alike(pair: tuple[Any, Any]) -> None:
@@ -300,10 +300,10 @@ def test_sync_and_async_are_alike(pair: tuple[Any, Any]) -> None:
         ours = inspect.signature(method).parameters
         theirs = inspect.signature(twins[name]).parameters
         assert list(ours) == list(theirs), name
-        for parameter, other in zip(ours.values(), theirs.values(), strict=True):
-            assert (parameter.default, parameter.kind) == (other.default, other.kind), (name, parameter)
+        for parameter, mirror in zip(ours.values(), theirs.values(), strict=True):
+            assert (parameter.default, parameter.kind) == (mirror.default, mirror.kind), (name, parameter)
             if parameter.name != "http_client":
-                assert parameter.annotation == other.annotation
+                assert parameter.annotation == mirror.annotation
     init = inspect.signature(FirstHandClient).parameters
     assert list(init) == list(inspect.signature(AsyncFirstHandClient).parameters)
     attributes = {name for name in dir(FirstHandClient) if not name.startswith("_")}
@@ -396,14 +396,14 @@ OBJECTS: dict[str, Any] = {
 
 def in_place_of_ids(objects: dict[str, Any]) -> SimpleNamespace:
     kinds = {name: objects[name.removeprefix("open_").removeprefix("spare_")] for name in vars(NOWHERE)}
-    made = {
+    values = {
         name: (lambda kind=kind: kind) if callable(vars(NOWHERE)[name]) else kind
         for name, kind in kinds.items()
     }
-    return SimpleNamespace(**made)
+    return SimpleNamespace(**values)
 
 
-@pytest.mark.parametrize("case", [each for each in CASES if ":id" in each.values[0].request])
+@pytest.mark.parametrize("case", [case for case in CASES if ":id" in case.values[0].request])
 def test_an_object_stands_for_its_id(case: Case, connect: Connect) -> None:
     """Every method that takes an id takes the object, and refuses one of another kind by its name."""
     seen: list[httpx.Request] = []
@@ -411,8 +411,8 @@ def test_an_object_stands_for_its_id(case: Case, connect: Connect) -> None:
     case.call(client, NOWHERE)
     case.call(client, in_place_of_ids(OBJECTS))
     assert seen[0].url == seen[1].url
-    others = [*OBJECTS.values()]
-    wrong = dict(zip(OBJECTS, [*others[1:], others[0]], strict=True))
+    objects = [*OBJECTS.values()]
+    wrong = dict(zip(OBJECTS, [*objects[1:], objects[0]], strict=True))
     with pytest.raises(InvalidArgumentError, match=r"must be an? \w+ or its id, not a value of type \w+$"):
         case.call(client, in_place_of_ids(wrong))
     assert len(seen) == 2
@@ -454,11 +454,11 @@ def test_an_estimate_from_one_s_own_history(connect: Connect, fresh_server: Mock
     """Its jobs are those of the same type and format; what it takes is what `create` takes, and nothing is posted."""
     client = connect(fresh_server)
     sounds = {**JOB, "accepted_formats": ["audio/wav"]}
-    first, second, other, cancelled = (
+    first, second, third, cancelled = (
         client.jobs.create(**{**fields, "files_needed": 1}) for fields in (JOB, JOB, sounds, JOB)
     )
     client.jobs.create(**JOB)  # not finished
-    for job, rating in ((first, 1), (first, 5), (other, 1), (other, 1), (other, 5)):
+    for job, rating in ((first, 1), (first, 5), (third, 1), (third, 1), (third, 5)):
         fresh_server.submit(job.id, rating=rating)
         fresh_server.clock.advance(minutes=30)
     fresh_server.clock.advance(hours=2)
@@ -466,13 +466,13 @@ def test_an_estimate_from_one_s_own_history(connect: Connect, fresh_server: Mock
     fresh_server.clock.advance(minutes=1)
     client.jobs.cancel(cancelled.id)
     posts = [request for request in fresh_server.requests if request.method == "POST"]
-    found = client.jobs.estimate(**JOB, max_spend_cents=1, idempotency_key="k", extra_headers={"X-A": "b"})
-    assert (found.cost_cents, found.jobs) == (100, 3)
-    assert found.approval_rate == pytest.approx(2 / 3)  # those to the recording count elsewhere
-    assert found.hours_p50 == pytest.approx(
+    estimate = client.jobs.estimate(**JOB, max_spend_cents=1, idempotency_key="k", extra_headers={"X-A": "b"})
+    assert (estimate.cost_cents, estimate.jobs) == (100, 3)
+    assert estimate.approval_rate == pytest.approx(2 / 3)  # those to the recording count elsewhere
+    assert estimate.hours_p50 == pytest.approx(
         (first_hours(client, first.id) + first_hours(client, second.id)) / 2
     )
-    assert found.hours_p50 < found.hours_p90 < first_hours(client, second.id)
+    assert estimate.hours_p50 < estimate.hours_p90 < first_hours(client, second.id)
     assert posts == [request for request in fresh_server.requests if request.method == "POST"]
     assert client.jobs.estimate(**JOB, type="feedback") == Estimate(100, 0, None, None, None)
     assert client.jobs.estimate(**JOB, extra_body={"files_needed": 3}).cost_cents == 150
@@ -497,14 +497,14 @@ def test_an_estimate_takes_four_requests_at_most(listed: int, paths: str, connec
         data: Any = jobs if request.url.path == "/v1/jobs" else submissions
         return httpx.Response(200, json={"data": data, "has_more": True, "next_cursor": f"c{len(asked)}"})
 
-    found = connect(handler=handler).jobs.estimate(**JOB, timeout=7, extra_query={"zz": "1"})
+    estimate = connect(handler=handler).jobs.estimate(**JOB, timeout=7, extra_query={"zz": "1"})
     assert "".join(request.url.path.rpartition("/")[2][0] for request in asked) == paths
     assert {request.url.params["zz"] for request in asked} == {"1"}
     assert [request.url.params.get("status") for request in asked[:2]] == ["completed", "cancelled"]
     if listed:
         assert asked[-1].url.params["start_date"] == "2026-11-01T00:00:00Z"
-        assert found.approval_rate == 1.0
-        assert found.hours_p90 == 3.0
+        assert estimate.approval_rate == 1.0
+        assert estimate.hours_p90 == 3.0
 
 
 def test_an_estimate_of_what_cannot_be_posted(connect: Connect) -> None:
@@ -522,19 +522,19 @@ def test_the_client_s_own_request(client: Any, world: Any) -> None:
     assert response.status_code == 200
     assert response.json()["object"] == "list"
     assert json.loads(response.content) == response.json()
-    made = client.request(
+    reply = client.request(
         "POST",
         "/v1/jobs",
         json={"type": "data_collection", **JOB},
         idempotency_key="one",
         extra_headers={"X-A": "b"},
     )
-    assert made.status_code == 201
-    assert made.idempotency_key == "one"
+    assert reply.status_code == 201
+    assert reply.idempotency_key == "one"
     assert world.server.requests[-1].headers["x-a"] == "b"
-    again = client.request("POST", "/v1/jobs", json={"type": "data_collection", **JOB}, idempotency_key="one")
-    assert again.idempotent_replay
-    assert again.json() == made.json()
+    retry = client.request("POST", "/v1/jobs", json={"type": "data_collection", **JOB}, idempotency_key="one")
+    assert retry.idempotent_replay
+    assert retry.json() == reply.json()
     endpoint = client.webhooks.create(url="https://a.example")
     assert client.request("DELETE", f"/v1/webhook_endpoints/{endpoint.id}").json() is None
     assert client.request("HEAD", "/v1/jobs").content == b""
@@ -614,8 +614,8 @@ def test_a_success_without_what_it_alone_shows(
         assert seen == [error.idempotency_key] * 2
         assert (error.status, error.fields, error.request_id) == (200, (name,), "req_1")
         assert f'idempotency_key="{error.idempotency_key}"' in str(error)
-        kept = [] if call is None else [error.idempotency_key]
-        assert [each.key for each in client.journal.pending()] == kept
+        keys = [] if call is None else [error.idempotency_key]
+        assert [entry.key for entry in client.journal.pending()] == keys
 
 
 def test_reprs(client: Any, connect: Connect, world: Any) -> None:

@@ -93,7 +93,7 @@ def test_orders_are_listed(connect: Connect, tmp_path: Path) -> None:
     )
     ledger = written(tmp_path / "ledger", replace(order("k3"), kind="allotment", cents=900))
     listed = client.orders.list(str(book), ledger)
-    assert [(each.key, each.status, each.cost_cents) for each in listed] == [
+    assert [(order.key, order.status, order.cost_cents) for order in listed] == [
         ("k2", "open", 100),
         ("k1", "unconfirmed", 100),
         ("k3", "allotment", 900),
@@ -112,7 +112,7 @@ def test_an_order_is_forgotten(connect: Connect, fresh_server: MockServer, tmp_p
     (lost,) = client.orders.list(book)
     assert (lost.status, lost.cost_cents) == ("unconfirmed", 100)
     client.orders.forget(book, lost.key)
-    assert [(each.status, each.cost_cents) for each in client.orders.list(book)] == [("forgotten", 0)]
+    assert [(order.status, order.cost_cents) for order in client.orders.list(book)] == [("forgotten", 0)]
     job_id = posted(client, book)
     first, second = client.orders.list(book)
     assert (first.key, first.status, second.job_id) == (lost.key, "forgotten", job_id)

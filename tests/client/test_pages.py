@@ -94,7 +94,7 @@ def test_a_page_can_be_left_twice(connect: Connect) -> None:
     assert [job.id for job in page.next_page().data] == ["b"]
     assert [job.id for job in page] == ["a", "b", "c"]
     assert [job.id for job in page] == ["a", "b", "c"]
-    assert [len(each.data) for each in page.pages()] == [1, 1, 1]
+    assert [len(part.data) for part in page.pages()] == [1, 1, 1]
     last = page.next_page().next_page()
     assert last.next_page() is None
     assert (last.has_more, last.next_cursor) == (False, None)
@@ -116,14 +116,14 @@ def test_has_more_without_a_cursor(connect: Connect) -> None:
 def test_a_real_list(connect: Connect, fresh_server: MockServer) -> None:
     """A list over several pages of a real server has everything once, newest first."""
     client = connect(fresh_server)
-    made = []
+    ids = []
     for _ in range(5):
-        made.append(client.webhooks.create(url="https://a.example").id)
+        ids.append(client.webhooks.create(url="https://a.example").id)
         fresh_server.clock.advance(seconds=1)
-    assert [endpoint.id for endpoint in client.webhooks.list(limit=2)] == made[::-1]
+    assert [endpoint.id for endpoint in client.webhooks.list(limit=2)] == ids[::-1]
     first = client.webhooks.list(limit=2)
     second = client.webhooks.list(limit=2, cursor=first.next_cursor)
-    assert [endpoint.id for endpoint in second] == made[2::-1]
+    assert [endpoint.id for endpoint in second] == ids[2::-1]
 
 
 def test_two_ways_to_read_an_async_list() -> None:
@@ -143,7 +143,7 @@ def test_two_ways_to_read_an_async_list() -> None:
             assert len(queries) == 1
             assert [job.id async for job in listing] == ["a", "b"]
             assert [job.id async for job in client.jobs.list()] == ["a", "b"]
-            assert [len(each.data) async for each in client.jobs.list().pages()] == [1, 1]
+            assert [len(page.data) async for page in client.jobs.list().pages()] == [1, 1]
             assert [job.id async for job in page] == ["a", "b"]
             following = await page.next_page()
             assert following is not None

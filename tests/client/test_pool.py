@@ -64,7 +64,7 @@ def test_a_task_that_is_cancelled_while_it_closes_closes_all() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert all(each.closed for each in useless)
+            assert all(link.closed for link in useless)
             await stack.aclose()
 
     asyncio.run(main())
@@ -74,8 +74,8 @@ def test_a_sweep_of_threads_does_the_same() -> None:
     """The sync twin."""
     pool: Any = sync_pool.Pool(lambda: None)  # type: ignore[arg-type, return-value] # nothing is connected
     useless, good, last = Resting(False), Resting(True), Resting(False)
-    for one in (useless, good, last):
-        one.close = lambda one=one: setattr(one, "closed", True)  # type: ignore[attr-defined, misc] # the sync twin closes so
+    for link in (useless, good, last):
+        link.close = lambda wire=link: setattr(wire, "closed", True)  # type: ignore[attr-defined, misc] # the sync twin closes so
     pool._idle = [useless, good, last]
     pool._sweep()
     assert (useless.closed, good.closed, last.closed) == (True, False, False)

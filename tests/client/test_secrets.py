@@ -30,7 +30,7 @@ def session(client: Any, server: MockServer) -> list[str]:
     server.clock.advance(minutes=1)
     (file,) = client.files.list(job.id)
     url = client.files.refresh_url(work.file_ids[0]).download_url
-    secrets += [each.partition("X-Amz-Signature=")[2].partition("&")[0] for each in (file.download_url, url)]
+    secrets += [link.partition("X-Amz-Signature=")[2].partition("&")[0] for link in (file.download_url, url)]
     assert all(secrets)
     server.faults.add(status=503, times=2)
     client.jobs.get(job.id)
@@ -41,12 +41,12 @@ def session(client: Any, server: MockServer) -> list[str]:
 
 def failures(client: Any, server: MockServer) -> list[BaseException]:
     """Errors of every kind that a call can end in."""
-    found: list[BaseException] = []
+    problems: list[BaseException] = []
 
     def fails(call: Any) -> None:
         with pytest.raises(errors.FirstHandError) as caught:
             call()
-        found.append(caught.value)
+        problems.append(caught.value)
 
     fails(lambda: client.jobs.get("job_0"))
     fails(lambda: client.with_options(api_key="fh_live_5ecretPart").me())
@@ -63,38 +63,38 @@ def failures(client: Any, server: MockServer) -> list[BaseException]:
     server.faults.add(status=500)
     fails(quick.me)
     fails(lambda: client.me(extra_headers={"Authorization": "Bearer fh_live_5ecretPart"}))
-    return found
+    return problems
 
 
-@pytest.mark.parametrize("own", ["pooled", "borrowed"])
+@pytest.mark.parametrize("owner", ["pooled", "borrowed"])
 def test_nothing_secret_is_logged(
-    own: str, connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
+    owner: str, connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With every logger at DEBUG, a session with errors and signed URLs leaves no secret in any record."""
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore", "firsthandapi", "asyncio", "urllib3"):
         caplog.set_level(logging.DEBUG, logger=name)
-    http_client = connect.http_client() if own == "borrowed" else None
+    http_client = connect.http_client() if owner == "borrowed" else None
     client = connect(fresh_server, http_client=http_client, frozen=True)
     secrets = session(client, fresh_server)
-    found = failures(client, fresh_server)
+    problems = failures(client, fresh_server)
     text = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
     for secret in [*secrets, "5ecretPart"]:
         assert secret not in text
-    for error in found:
-        shown = "\n".join(chain(error))
+    for error in problems:
+        output = "\n".join(chain(error))
         for secret in [*secrets, "5ecretPart"]:
-            assert secret not in shown
+            assert secret not in output
 
 
-@pytest.mark.parametrize("own", ["pooled", "borrowed"])
+@pytest.mark.parametrize("owner", ["pooled", "borrowed"])
 def test_the_whole_main_job_shows_no_secret(
-    own: str, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    owner: str, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the key to the folder, through every fault, every logger at DEBUG: nothing seen or kept has a secret."""
-    http_client = connect.http_client() if own == "borrowed" else None
+    http_client = connect.http_client() if owner == "borrowed" else None
     assert secrets_shown(connect, tmp_path, caplog, http_client) == []
-    assert {"httpx" if own == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
+    assert {"httpx" if owner == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
 
 
 def secrets_shown(
@@ -123,14 +123,14 @@ def secrets_shown(
         urls = [file.download_url or "" for file in client.files.list(job.id)]
         seen += [repr(dataset), repr(list(dataset)), repr(client), repr(client.files.list(job.id).data)]
     assert len(dataset) == len(urls) == 6
-    kept = [path.read_bytes().decode("utf-8", "replace") for path in dest.rglob("*") if path.is_file()]
-    shown = "\n".join(
-        [*map(str, seen), *(f"{each.getMessage()} {vars(each)}" for each in caplog.records), *kept]
+    contents = [path.read_bytes().decode("utf-8", "replace") for path in dest.rglob("*") if path.is_file()]
+    text = "\n".join(
+        [*map(str, seen), *(f"{record.getMessage()} {vars(record)}" for record in caplog.records), *contents]
     )
     signed = [url.partition("X-Amz-Signature=")[2].partition("&")[0] for url in urls]
     assert all(signed)
-    assert job.id in shown
-    return [secret for secret in (server.api_key, *signed, "X-Amz-Signature") if secret in shown]
+    assert job.id in text
+    return [secret for secret in (server.api_key, *signed, "X-Amz-Signature") if secret in text]
 
 
 def log_each_use(patch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_an_attempt_that_timed_out_is_tried_again(connect: Connect, fresh_server
     client = connect(fresh_server, timeout=1, max_retries=20, on_attempt=attempts.append, frozen=True)
     fresh_server.faults.add(delay=30)
     assert client.me().response.attempts == len(attempts) > 1
-    assert {type(each.error) for each in attempts[:-1]} == {FirstHandTimeoutError}
+    assert {type(attempt.error) for attempt in attempts[:-1]} == {FirstHandTimeoutError}
 
 
 def test_a_long_poll_may_take_longer_than_the_timeout(connect: Connect, fresh_server: MockServer) -> None:
@@ -153,16 +153,16 @@ def test_waiting_for_a_free_connection(connect: Connect, monkeypatch: pytest.Mon
         busy.join()
 
 
-def resolving(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+def resolving(monkeypatch: pytest.MonkeyPatch, result: Any) -> None:
     """Make the name `localhost` lead to these addresses, or to an error."""
     real = socket.getaddrinfo
 
     def addresses(host: Any, port: int, *args: Any, **options: Any) -> Any:
         if host not in ("localhost", b"localhost"):
             return real(host, port, *args, **options)
-        if isinstance(found, OSError):
-            raise found
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in found]
+        if isinstance(result, OSError):
+            raise result
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in result]
 
     monkeypatch.setattr(socket, "getaddrinfo", addresses)
 
@@ -226,12 +226,12 @@ def test_a_silent_address(
         assert time.monotonic() - started < LATE
 
 
-@pytest.mark.parametrize("found", [[], OSError("no such name"), ["127.0.0.77", "127.0.0.78"]])
+@pytest.mark.parametrize("result", [[], OSError("no such name"), ["127.0.0.77", "127.0.0.78"]])
 def test_no_address_answers(
-    found: Any, connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+    result: Any, connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name without an address that answers is a failed connection."""
-    resolving(monkeypatch, found)
+    resolving(monkeypatch, result)
     with pytest.raises(FirstHandConnectionError, match="could not connect") as caught:
         connect(fresh_server, base_url=by_name(fresh_server.url), max_retries=0).me()
     assert not caught.value.request_sent

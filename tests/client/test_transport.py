@@ -35,8 +35,8 @@ def client(connect: Connect, fresh_server: MockServer) -> Any:
 
 @pytest.fixture
 def clock(client: Any) -> FakeClock:
-    found: FakeClock = client._transport.shared.clock
-    return found
+    fake_clock: FakeClock = client._transport.shared.clock
+    return fake_clock
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
@@ -53,7 +53,7 @@ def test_a_dropped_post_makes_one_job(
     assert job.response.idempotency_key == sent[0].headers["idempotency-key"]
     assert job.response.idempotent_replay is (drop == "after")
     assert clock.sleeps == [0.5, 1.0]
-    assert [each.id for each in client.jobs.list()] == [job.id]
+    assert [row.id for row in client.jobs.list()] == [job.id]
 
 
 @pytest.mark.parametrize("while_it", ["waits for the response", "pauses"])
@@ -234,7 +234,7 @@ def test_the_advice_after_a_lost_answer_buys_once(
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # made here
     assert pickle.loads(pickle.dumps(error)).idempotency_key in keys  # made here
     job = client.jobs.create(**JOB, idempotency_key=error.idempotency_key)
-    assert [each.id for each in client.jobs.list()] == [job.id]
+    assert [row.id for row in client.jobs.list()] == [job.id]
 
 
 def test_a_deadline_names_the_key(connect: Connect, fresh_server: MockServer) -> None:

@@ -72,7 +72,7 @@ def test_news_come_soon(connect: Connect) -> None:
     """A job that finishes is noticed within 10 seconds; the last one is polled, and noticed immediately."""
     seen: list[Any] = []
     with Service([33.0, 200.0]) as service:
-        one, two = service.ids
+        first, second = service.ids
         service.connect(connect).jobs.wait_all(
             service.ids,
             on_update=lambda job: seen.append(
@@ -80,12 +80,12 @@ def test_news_come_soon(connect: Connect) -> None:
             ),
         )
     assert [update[:3] for update in seen] == [
-        (one, "open", 0),
-        (two, "open", 0),
-        (one, "in_progress", 1),
-        (one, "completed", 2),
-        (two, "in_progress", 1),
-        (two, "completed", 2),
+        (first, "open", 0),
+        (second, "open", 0),
+        (first, "in_progress", 1),
+        (first, "completed", 2),
+        (second, "in_progress", 1),
+        (second, "completed", 2),
     ]
     assert 33 <= seen[3][3] <= 43
     assert [seen[4][3], seen[5][3]] == [100, 200]
@@ -202,11 +202,11 @@ def test_against_the_server(connect: Connect) -> None:
     with MockServer(speed=120) as server:
         client = connect(server)
         ids = [client.jobs.create(**JOB).id for _ in range(12)]
-        before = len(server.requests)
+        count = len(server.requests)
         jobs = client.jobs.wait_all(ids, timeout=60)
         assert [(job.id, job.status) for job in jobs] == [(job_id, "completed") for job_id in ids]
-        assert {request.path for request in server.requests[before:]} <= {"/v1/jobs", f"/v1/jobs/{ids[-1]}"}
-        assert len(server.requests) - before < 12
+        assert {request.path for request in server.requests[count:]} <= {"/v1/jobs", f"/v1/jobs/{ids[-1]}"}
+        assert len(server.requests) - count < 12
         assert client.jobs.wait_all(jobs) == jobs
 
 

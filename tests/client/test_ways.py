@@ -79,7 +79,7 @@ def by_loguru(error: Exception) -> str:
 
 def by_rich(error: Exception) -> str:
     output = io.StringIO()
-    shown = rich.traceback.Traceback.from_exception(
+    panel = rich.traceback.Traceback.from_exception(
         type(error),
         error,
         error.__traceback__,
@@ -87,7 +87,7 @@ def by_rich(error: Exception) -> str:
         locals_max_string=None,
         locals_max_length=None,
     )
-    rich.console.Console(file=output, width=300).print(shown)
+    rich.console.Console(file=output, width=300).print(panel)
     return output.getvalue()
 
 
@@ -215,8 +215,8 @@ def test_no_way_shows_a_secret(way: str, failures: tuple[list[Exception], list[s
     """Neither the API key, nor the signature of a URL, nor the secret of a webhook."""
     errors, secrets = failures
     # It colors each file of a traceback, which takes a second: an API error, a response of garbage, a download.
-    shown = errors[::3] if way == "rich" else errors
-    for error in shown:
+    sample = errors[::3] if way == "rich" else errors
+    for error in sample:
         text = WAYS[way](error)
         assert text
         for secret in secrets:

@@ -34,20 +34,20 @@ from .support import JOB, KEY, Connect, FakeStream
 
 def exceptions_of(module: Any) -> set[type[Exception]]:
     """Every exception that a package shows."""
-    found = {
+    classes = {
         value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Exception)
     }
     # And what they derive from, which may be private.
     return {
         base
-        for each in found
-        for base in each.__mro__
+        for kind in classes
+        for base in kind.__mro__
         if base.__module__.partition(".")[0] == module.__name__
     }
 
 
-HTTPCORE = sorted(exceptions_of(httpcore), key=lambda each: each.__name__)
-HTTPX = sorted(exceptions_of(httpx), key=lambda each: each.__name__)
+HTTPCORE = sorted(exceptions_of(httpcore), key=lambda kind: kind.__name__)
+HTTPX = sorted(exceptions_of(httpx), key=lambda kind: kind.__name__)
 OTHERS: list[type[Exception]] = [OSError, ConnectionResetError, ssl.SSLError, TimeoutError]
 BUGS: list[type[Exception]] = [
     AssertionError,
@@ -64,7 +64,7 @@ BUGS: list[type[Exception]] = [
 def test_no_exception_is_unnamed(kind: str) -> None:
     """The table names every exception that httpcore and httpx have: this fails when either grows one."""
     table = getattr(firsthandapi, f"_{kind}").borrowed.EXCEPTIONS
-    assert {each.__name__ for each in [*HTTPX, *HTTPCORE]} == table.keys()
+    assert {kind.__name__ for kind in [*HTTPX, *HTTPCORE]} == table.keys()
     for below, (ours, sent) in table.items():
         assert issubclass(ours, FirstHandTimeoutError) is ("Timeout" in below), below
         assert not (sent and ("Connect" in below or "Pool" in below)), below
@@ -262,7 +262,7 @@ STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
 
 
 @pytest.mark.parametrize(
-    ("answer", "kept"),
+    ("answer", "is_kept"),
     [
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY, True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n", True),
@@ -282,30 +282,30 @@ STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_what_comes_after_a_response(answer: bytes, kept: bool, method: str, connect: Connect) -> None:
+def test_what_comes_after_a_response(answer: bytes, is_kept: bool, method: str, connect: Connect) -> None:
     """Bytes beyond a response never answer the next request, and cost it no attempt; without any, the connection is
     kept."""
     if method == "HEAD" and BODY in answer:
-        kept = False  # the response to a HEAD has no body, whatever it announces
+        is_kept = False  # the response to a HEAD has no body, whatever it announces
     with RawServer(lambda _: Reply(HEAD + b"Content-Length: 27\r\n\r\n" + NEXT)) as server:
         server.script.append(Reply(answer))
         client = connect(base_url=server.base_url, max_retries=0)
         with contextlib.suppress(FirstHandError):  # a 304 is one
             client.request(method, "/v1/me")
         assert client.me().organization_id == "org_2"
-        assert [request.connection for request in server.requests] == ([1, 1] if kept else [1, 2])
+        assert [request.connection for request in server.requests] == ([1, 1] if is_kept else [1, 2])
         client.close()
 
 
 @pytest.mark.parametrize(("status", "kind"), [(402, InsufficientCreditsError), (401, AuthenticationError)])
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("is_own", [False, True])
 def test_an_error_whose_body_is_cut(
-    status: int, kind: type[FirstHandError], own: bool, connect: Connect
+    status: int, kind: type[FirstHandError], is_own: bool, connect: Connect
 ) -> None:
     """The status says what went wrong; a body that was cut does not hide it, nor make it worth another attempt."""
     answer = b'HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"err' % status
     with answering(answer) as server:
-        http_client = connect.http_client() if own else None
+        http_client = connect.http_client() if is_own else None
         client = connect(base_url=server.base_url, http_client=http_client, frozen=True)
         with pytest.raises(kind):
             client.jobs.create(**JOB)
@@ -356,5 +356,5 @@ def test_the_words_of_the_library_below_become_a_clause(half: Any) -> None:
         (OSError("Server disconnected."), "Server disconnected"),
         (ConnectionError(""), "the peer closed it"),
     ):
-        found = half.connection_error(error, "host", sent=True)
-        assert str(found) == f"the connection to host broke: {reason}"
+        failure = half.connection_error(error, "host", sent=True)
+        assert str(failure) == f"the connection to host broke: {reason}"

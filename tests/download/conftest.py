@@ -71,7 +71,7 @@ class Bench:
             self.bytes += size
 
     def wanted(self, number: int = 1, **changes: Any) -> Wanted:
-        given = {
+        defaults = {
             "file_id": f"file_{number}",
             "url": self.storage.url(),
             "expires_at": None,
@@ -79,11 +79,11 @@ class Bench:
             "sha256": self.storage.sha256,
             "target": self.directory / f"file_{number}.jpg",
         }
-        return Wanted(**{**given, **changes})
+        return Wanted(**{**defaults, **changes})
 
     @contextmanager
     def engine(self, outcomes: queue.SimpleQueue[Outcome], **options: Any) -> Iterator[Engine]:
-        given = {
+        defaults = {
             "refresh": self.refresh,
             "on_done": outcomes.put,
             "on_bytes": self.on_bytes,
@@ -91,44 +91,44 @@ class Bench:
         }
         names = {field.name for field in fields(Config)} & options.keys()
         config = config_of(tls=self.storage.tls, **{name: options.pop(name) for name in names})
-        with Engine(config, **{**given, **options}) as engine:
+        with Engine(config, **{**defaults, **options}) as engine:
             yield engine
 
-    def fetch(self, *wanted: Wanted, **options: Any) -> list[Outcome]:
+    def fetch(self, *downloads: Wanted, **options: Any) -> list[Outcome]:
         """Fetch and wait; the outcomes in the order of `wanted`."""
         outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         with self.engine(outcomes, **options) as engine:
-            for each in wanted:
-                engine.submit(each)
+            for download in downloads:
+                engine.submit(download)
         by_id = {}
         while not outcomes.empty():
             outcome = outcomes.get()
             assert outcome.wanted.file_id not in by_id
             by_id[outcome.wanted.file_id] = outcome
-        return [by_id[each.file_id] for each in wanted]
+        return [by_id[download.file_id] for download in downloads]
 
-    def one(self, wanted: Wanted | None = None, **options: Any) -> Outcome:
-        return self.fetch(wanted or self.wanted(), **options)[0]
+    def one(self, download: Wanted | None = None, **options: Any) -> Outcome:
+        return self.fetch(download or self.wanted(), **options)[0]
 
-    def good(self, wanted: Wanted | None = None, **options: Any) -> Outcome:
+    def good(self, download: Wanted | None = None, **options: Any) -> Outcome:
         """Fetch one, which must come out whole."""
-        outcome = self.one(wanted, **options)
+        outcome = self.one(download, **options)
         assert outcome.error is None, outcome.error
         assert outcome.wanted.target.read_bytes() == self.storage.content
         assert (outcome.size_bytes, outcome.sha256) == (len(self.storage.content), self.storage.sha256)
         assert self.left_over() == []
         return outcome
 
-    def bad(self, wanted: Wanted | None = None, **options: Any) -> str:
+    def bad(self, download: Wanted | None = None, **options: Any) -> str:
         """Fetch one, which must fail and leave nothing; the error's text."""
-        outcome = self.one(wanted, **options)
+        outcome = self.one(download, **options)
         assert outcome.error is not None
         assert not outcome.wanted.target.exists()
         assert self.left_over() == []
         assert self.bytes == 0
         text = f"{outcome.error} {outcome.error!r} {outcome.error.failures!r}"
         assert "verysecret" not in text
-        assert [each for each, _ in outcome.error.failures] == [outcome.wanted.file_id]
+        assert [file_id for file_id, _ in outcome.error.failures] == [outcome.wanted.file_id]
         return str(outcome.error)
 
     def left_over(self) -> list[str]:

@@ -161,11 +161,11 @@ def test_plain_http_is_for_loopback(bench: Bench) -> None:
 
 def test_many_hosts(bench: Bench) -> None:
     """A thread keeps few idle connections, however many hosts it met."""
-    others = [Storage() for _ in range(6)]
-    bench.storage.script += [response(status=302, Location=other.url()) for other in others]
+    storages = [Storage() for _ in range(6)]
+    bench.storage.script += [response(status=302, Location=storage.url()) for storage in storages]
     try:
         outcomes = bench.fetch(*(bench.wanted(n) for n in range(6)), concurrency=1)
     finally:
-        for other in others:
-            other.close()
+        for storage in storages:
+            storage.close()
     assert [outcome.error for outcome in outcomes] == [None] * 6

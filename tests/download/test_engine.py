@@ -40,13 +40,13 @@ def test_few_files_few_threads(bench: Bench) -> None:
 def test_no_more_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the system gives no more threads those there are do the work; when it gives none, that is an error."""
     start = threading.Thread.start
-    given: list[int] = []
+    starts: list[int] = []
 
     def scarce(self: threading.Thread) -> None:
         if self.name.startswith("firsthandapi-"):
-            if given:
+            if starts:
                 raise RuntimeError("can't start new thread")
-            given.append(1)
+            starts.append(1)
         start(self)
 
     monkeypatch.setattr(threading.Thread, "start", scarce)
@@ -156,9 +156,9 @@ def test_a_storage_that_refuses_everything(bench: Bench) -> None:
     storage.handler = lambda request: (
         storage.serve(request) if request.target in good else response(status=403)
     )
-    wanted = [bench.wanted(n, url=storage.url(f"/file_{n}")) for n in range(13)]
+    downloads = [bench.wanted(n, url=storage.url(f"/file_{n}")) for n in range(13)]
     bench.fresh = lambda file_id: (storage.url("/fresh" if file_id == "file_12" else "/no"), None)
-    outcomes = bench.fetch(*wanted, concurrency=1)
+    outcomes = bench.fetch(*downloads, concurrency=1)
     assert [outcome.error is None for outcome in outcomes] == [False] * 11 + [True, True]
     assert bench.refreshed == [f"file_{n}" for n in range(10) for _ in range(2)] + ["file_12"]
 
@@ -168,8 +168,8 @@ def test_one_bad_file(bench: Bench) -> None:
     bench.storage.handler = lambda request: (
         response(status=404) if request.target == "/bad" else bench.storage.serve(request)
     )
-    wanted = [bench.wanted(n, url=bench.storage.url("/bad" if n == 3 else "/good")) for n in range(10)]
-    outcomes = bench.fetch(*wanted)
+    downloads = [bench.wanted(n, url=bench.storage.url("/bad" if n == 3 else "/good")) for n in range(10)]
+    outcomes = bench.fetch(*downloads)
     assert [outcome.error is None for outcome in outcomes] == [n != 3 for n in range(10)]
 
 

@@ -114,12 +114,12 @@ def test_end_mark_missing(bench: Bench) -> None:
     assert len(bench.storage.requests) == 1
 
 
-@pytest.mark.parametrize("known", ["size_bytes", "sha256"])
-def test_no_framing(bench: Bench, known: str) -> None:
+@pytest.mark.parametrize("field", ["size_bytes", "sha256"])
+def test_no_framing(bench: Bench, field: str) -> None:
     """A body that ends with its connection is whole when size or hash say so."""
     bench.storage.script.append(response(bench.storage.content, length=None, then="close"))
-    other = "sha256" if known == "size_bytes" else "size_bytes"
-    bench.good(bench.wanted(**{other: None}))
+    other_field = "sha256" if field == "size_bytes" else "size_bytes"
+    bench.good(bench.wanted(**{other_field: None}))
     assert len(bench.storage.requests) == 1
 
 

@@ -88,12 +88,12 @@ def test_an_approved_submission_leads_to_its_files(connect: Connect, server: Moc
     """By its id, without its job too."""
     job_id = completed_job(server, 3)
     client = connect(server)
-    wanted = client.submissions.list(job_id).data[1]
-    (file,) = client.files.list(job_id, submission_id=wanted.id)
-    assert file.submission_id == wanted.id
+    submission = client.submissions.list(job_id).data[1]
+    (file,) = client.files.list(job_id, submission_id=submission.id)
+    assert file.submission_id == submission.id
     since = len(server.requests)
-    for which in (wanted.id, wanted):  # each response signs its URLs again
-        assert [each.id for each in client.files.list(submission_id=which)] == [file.id]
+    for which in (submission.id, submission):  # each response signs its URLs again
+        assert [row.id for row in client.files.list(submission_id=which)] == [file.id]
     assert len(api(server, since)) == 3
     with pytest.raises(InvalidArgumentError, match="job_id is required") as refused:
         client.files.list()
@@ -107,13 +107,13 @@ def test_a_file_in_a_bucket(connect: Connect, server: MockServer, tmp_path: Path
     client = connect(server)
     (file,) = client.files.list(job_id)
     bucket = f"memory://{tmp_path.name}"
-    for path, there in (
+    for path, name in (
         ("signs/a.jpg", "signs/a.jpg"),
         ("signs", f"signs/{file.id}.jpg"),
         ("b/", f"b/{file.id}.jpg"),
     ):
         place = client.files.download(file, f"{bucket}/{path}")
-        assert str(place) == f"{bucket}/{there}"
+        assert str(place) == f"{bucket}/{name}"
         assert sha256(place.read_bytes()).hexdigest() == file.content_hash
 
 

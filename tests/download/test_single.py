@@ -27,7 +27,7 @@ from .storage import Storage
 
 def download(storage: Storage, path: Path, **changes: Any) -> Path:
     """Download the storage's file, which gets a URL of its own when it asks for a fresh one."""
-    given = {
+    defaults = {
         "id": "file_01JP",
         "content_type": "image/png",
         "download_url": storage.url(),
@@ -35,7 +35,7 @@ def download(storage: Storage, path: Path, **changes: Any) -> Path:
         "content_hash": storage.sha256,
     }
     return download_file(
-        File.model_validate({**given, **changes}),
+        File.model_validate({**defaults, **changes}),
         path,
         base_url="http://127.0.0.1",
         network=Network(proxy=None, verify=True, timeout=5, stop=threading.Event()),
@@ -105,7 +105,7 @@ def test_bundled_server(tmp_path: Path) -> None:
             assert outcome.wanted.target.stat().st_size == outcome.size_bytes
         assert len(list(tmp_path.iterdir())) == 30
         downloads = [request for request in server.requests if request.path.startswith("/files/")]
-        assert all("authorization" not in {name.lower() for name in each.headers} for each in downloads)
+        assert all("authorization" not in {name.lower() for name in call.headers} for call in downloads)
 
 
 def run(client: FirstHandClient, server: MockServer, directory: Path, job_id: str) -> list[Outcome]:

@@ -133,8 +133,8 @@ def test_no_promised_size(bench: Bench, announced: bool, monkeypatch: pytest.Mon
     bench.storage.handler = lambda _: (
         response(body, then="close") if announced else Reply(CHUNKED + chunked(body, 100_000), "close")
     )
-    wanted = bench.wanted(size_bytes=None, sha256=None)
-    assert "the largest that is downloaded" in bench.bad(wanted)
+    download = bench.wanted(size_bytes=None, sha256=None)
+    assert "the largest that is downloaded" in bench.bad(download)
     assert len(bench.storage.requests) == 1
     bench.storage.content = body[:2_000_000]
     bench.storage.handler = bench.storage.serve

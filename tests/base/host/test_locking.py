@@ -50,11 +50,11 @@ def test_it_ends_with_its_process(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "x")
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "x")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.read(6) == b"locked"
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(6) == b"locked"
         assert not lock.acquire()
-        other.communicate(timeout=60)
+        process.communicate(timeout=60)
     assert lock.acquire()
     lock.release()
 

@@ -21,18 +21,18 @@ FLUSHES_FOLDERS = hasattr(os, "O_DIRECTORY")
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     """The pauses that were made."""
-    made: Pauses = []
-    monkeypatch.setattr(replacing.time, "sleep", made.append)
-    return made
+    lengths: Pauses = []
+    monkeypatch.setattr(replacing.time, "sleep", lengths.append)
+    return lengths
 
 
 def open_elsewhere(monkeypatch: pytest.MonkeyPatch, function: str, times: int) -> None:
     """Have a function of os refused that many times, as on Windows while another program has the file open."""
-    real, left = getattr(os, function), [times]
+    real, times_left = getattr(os, function), [times]
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        if left[0]:
-            left[0] -= 1
+        if times_left[0]:
+            times_left[0] -= 1
             raise PermissionError(errno.EACCES, "used by another process")
         return real(*args, **kwargs)
 
@@ -198,7 +198,7 @@ def test_a_file_is_created_completely_or_not_at_all(
         monkeypatch.delattr(os, "link")
     replacing.create(tmp_path / "x", b"whole")
     assert len(seen) == 4 + FLUSHES_FOLDERS
-    assert all("x" not in each for each in seen[:4])
+    assert all("x" not in names for names in seen[:4])
     assert seen[4:] == [["x"]] * FLUSHES_FOLDERS
 
 
@@ -208,8 +208,8 @@ def test_macos_flushes_the_memory_of_the_disk(tmp_path: Path, monkeypatch: pytes
     flushed: list[int] = []
     refuses = False
 
-    def control(_: int, what: int) -> int:
-        asked.append(what)
+    def control(_: int, command: int) -> int:
+        asked.append(command)
         if refuses:
             raise OSError(errno.ENOTSUP, "Operation not supported")
         return 0

@@ -69,22 +69,22 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        said = end_of(process)[0]
-    return process.returncode, said
+        output = end_of(process)[0]
+    return process.returncode, output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CHOSEN)
 def test_what_differs_on_windows_passes_under_its_rules(kind: str) -> None:
     """Files, locks, and databases; downloads and connections; campaigns, and so orders."""
-    chosen = [f"tests/{each}" for each in CHOSEN[kind]]
-    code, said = run(TESTS.parent, "-m", "pytest", "-q", "-p", "windows", "-p", "no:cacheprovider", *chosen)
-    assert code == 0, said
+    chosen = [f"tests/{test}" for test in CHOSEN[kind]]
+    code, output = run(TESTS.parent, "-m", "pytest", "-q", "-p", "windows", "-p", "no:cacheprovider", *chosen)
+    assert code == 0, output
 
 
 def test_each_chosen_test_exists() -> None:
     """What runs under these rules is named here, and may be renamed there."""
-    for name in (each for chosen in CHOSEN.values() for each in chosen):
+    for name in (test for chosen in CHOSEN.values() for test in chosen):
         path, _, test = name.partition("::")
         assert f"def {test}" in (TESTS / path).read_text(encoding="utf-8"), name
 

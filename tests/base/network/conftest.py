@@ -20,9 +20,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("the openssl command, which makes the certificate, is not installed")
     folder = tmp_path_factory.mktemp("tls")
-    made, key = make_certificate(folder, f"DNS:localhost,IP:127.0.0.1,DNS:{HOST}")
+    pem, key = make_certificate(folder, f"DNS:localhost,IP:127.0.0.1,DNS:{HOST}")
     both = folder / "both.pem"
-    both.write_bytes(key.read_bytes() + made.read_bytes())
+    both.write_bytes(key.read_bytes() + pem.read_bytes())
     return both
 
 
@@ -42,5 +42,5 @@ def tls(certificate: Path) -> Iterator[RawServer]:
 @pytest.fixture
 def proxy(fresh_server: MockServer) -> Iterator[Proxy]:
     """A proxy in front of the bundled server."""
-    with Proxy(int(fresh_server.url.rpartition(":")[2])) as made:
-        yield made
+    with Proxy(int(fresh_server.url.rpartition(":")[2])) as server:
+        yield server

@@ -31,9 +31,9 @@ class Socks(Loopback):
             sock.sendall(bytes([5, method]))
             if self.login is not None:
                 stream.read(1)
-                given = tuple(stream.read(stream.read(1)[0]) for _ in range(2))
-                sock.sendall(b"\1" + (b"\0" if given == self.login else b"\1"))
-                if given != self.login:
+                login = tuple(stream.read(stream.read(1)[0]) for _ in range(2))
+                sock.sendall(b"\1" + (b"\0" if login == self.login else b"\1"))
+                if login != self.login:
                     return
             kind = stream.read(4)[3]
             if kind == 3:

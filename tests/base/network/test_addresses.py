@@ -29,7 +29,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Every name leads to these addresses."""
 
     def found(host: str, port: int, **_: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in hosts]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in hosts]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
 

@@ -88,10 +88,10 @@ def test_a_directory_of_certificates(
     connect: Connect, tls: RawServer, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`verify` and `SSL_CERT_DIR` take a directory of certificates."""
-    found = subprocess.run(
+    process = subprocess.run(
         ["openssl", "x509", "-hash", "-noout", "-in", trust], capture_output=True, check=True
     )
-    (tmp_path / f"{found.stdout.decode().strip()}.0").write_bytes(Path(trust).read_bytes())
+    (tmp_path / f"{process.stdout.decode().strip()}.0").write_bytes(Path(trust).read_bytes())
     for options in ({"verify": str(tmp_path)}, {}):
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
         client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0, **options)

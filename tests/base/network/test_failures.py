@@ -35,8 +35,8 @@ def test_a_certificate_that_is_not_trusted() -> None:
     assert str(distrust(error, "the proxy", check="the clock")).endswith("expired); check the clock")
     # A library that verifies by itself may give no such words.
     assert "(" in str(distrust(tls_error(ssl.SSLCertVerificationError), "api.example"))
-    for other in (tls_error(ssl.SSLError), ConnectionResetError(), chained(ValueError(), OSError())):
-        assert distrust(other, "api.example") is None
+    for failure in (tls_error(ssl.SSLError), ConnectionResetError(), chained(ValueError(), OSError())):
+        assert distrust(failure, "api.example") is None
 
 
 def test_a_server_without_tls() -> None:

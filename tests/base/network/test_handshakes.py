@@ -129,8 +129,8 @@ def test_too_long_for_socks(host: str, login: Secret[tuple[str, str]] | None) ->
 def test_route(origin: Origin, proxy: str | None, expected: tuple[str, int, bool, bool, bool]) -> None:
     """http is forwarded by an HTTP proxy; all else is led through, and an https proxy speaks TLS itself."""
     route = Route.to(origin, secret_or_none(proxy))
-    shown = (route.host, route.port, route.proxy_tls, route.forwarded, route.handshake() is not None)
-    assert shown == expected
+    facts = (route.host, route.port, route.proxy_tls, route.forwarded, route.handshake() is not None)
+    assert facts == expected
 
 
 def test_a_password_is_decoded_and_not_shown() -> None:

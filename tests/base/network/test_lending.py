@@ -72,8 +72,8 @@ def test_proxy(url: str, how: str, company: ssl.SSLContext) -> None:
     lent = lend(config(), httpx.Client(**options))
     assert lent.proxy == Secret(url)
     assert lent.verify is company
-    other = Secret("http://other.example:1")
-    assert lend(config(proxy=other), httpx.Client(**options)).proxy == other
+    address = Secret("http://other.example:1")
+    assert lend(config(proxy=address), httpx.Client(**options)).proxy == address
 
 
 def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +107,14 @@ def test_a_transport_of_ones_own() -> None:
 
 def test_a_job_that_could_not_be_downloaded_is_not_posted(connect: Connect, tmp_path: Path) -> None:
     """Where the transport of an http_client shows nothing, collect sends no request, and says what to pass."""
-    own = Own()
-    client = connect(transport=own, base_url="https://api.example", max_retries=0)
+    transport = Own()
+    client = connect(transport=transport, base_url="https://api.example", max_retries=0)
     with pytest.raises(
         ConfigurationError, match=r"downloads cannot use http_client.* pass verify= or proxy="
     ):
         client.jobs.collect(tmp_path / "none", **JOB)
-    assert own.sent == []
+    assert transport.sent == []
     # Whoever says what downloads trust may go on.
     with pytest.raises(FirstHandError, match="nobody is here"):
         client.with_options(verify=certifi.where()).jobs.collect(tmp_path / "some", **JOB)
-    assert own.sent
+    assert transport.sent

@@ -87,7 +87,7 @@ def test_threads_are_bounded(slow: Resolver) -> None:
     waiting = [lookups.start(f"name-{number}.example", 80) for number in range(lookups.MAX_THREADS + 3)]
     assert len(threads()) == lookups.MAX_THREADS
     slow.go.set()
-    assert all(found.result(60) == [PLACE] for found in waiting)
+    assert all(lookup.result(60) == [PLACE] for lookup in waiting)
     assert len(slow.asked) == lookups.MAX_THREADS + 3
 
 
