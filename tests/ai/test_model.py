@@ -80,9 +80,9 @@ def test_busy_services_are_asked_again(name: str, tmp_path: Path, monkeypatch: p
 def test_what_fits_no_schema_is_no_opinion(name: str, effect: str, tmp_path: Path) -> None:
     with FakeModels() as models:
         models.fail(effect)
-        with Model(name, base_url=models.url) as model, pytest.raises(AnnotationError) as found:
+        with Model(name, base_url=models.url) as model, pytest.raises(AnnotationError) as failure:
             model.look(photo(tmp_path / "a.jpg", 200))
-        assert (found.value.cents or 0) > 0
+        assert (failure.value.cents or 0) > 0
         assert len(models.requests) == 1
 
 
@@ -154,7 +154,7 @@ def test_sounds_and_videos(tmp_path: Path) -> None:
 
 def test_what_it_does_not_take(tmp_path: Path) -> None:
     model = Model(NAMES[0])
-    assert [model.takes(each) for each in ("image/png", "video/mp4", "audio/wav", "text/plain")] == [
+    assert [model.takes(kind) for kind in ("image/png", "video/mp4", "audio/wav", "text/plain")] == [
         True,
         True,
         False,
@@ -203,13 +203,13 @@ def test_a_missing_key_names_its_variable(name: str, variable: str) -> None:
 def test_prices(tmp_path: Path) -> None:
     """A known price counts wherever the model is asked; an unknown one is 0 on loopback, and unknown elsewhere."""
     work = photo(tmp_path / "a.jpg", 200)
-    here, there = "http://127.0.0.1:1/v1", "https://models.example/v1"
-    known = Model(NAMES[0], base_url=here).price(work)
-    assert known == Model(NAMES[0]).price(work)
-    assert known is not None
-    assert 0 < known < (Model(NAMES[0]).price(work, most=True) or 0)
-    assert Model("openai:qwen2.5vl", base_url=here).price(work) == 0
-    assert Model("openai:qwen2.5vl", base_url=there).price(work) is None
+    local_url, remote_url = "http://127.0.0.1:1/v1", "https://models.example/v1"
+    price = Model(NAMES[0], base_url=local_url).price(work)
+    assert price == Model(NAMES[0]).price(work)
+    assert price is not None
+    assert 0 < price < (Model(NAMES[0]).price(work, most=True) or 0)
+    assert Model("openai:qwen2.5vl", base_url=local_url).price(work) == 0
+    assert Model("openai:qwen2.5vl", base_url=remote_url).price(work) is None
     sound = Work(path=work.path, content_type="audio/wav", sha256="", duration_seconds=60)
     by_the_minute = Model(NAMES[0], speech="openai:whisper-1").price(sound)
     assert by_the_minute is not None
@@ -278,9 +278,9 @@ def test_a_response_that_does_not_end(
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}"
-            with Model(name, base_url=url) as model, pytest.raises(AnnotationError) as found:
+            with Model(name, base_url=url) as model, pytest.raises(AnnotationError) as failure:
                 model.look(photo(tmp_path / "a.jpg", 200))
-            assert found.value.is_temporary
+            assert failure.value.is_temporary
         finally:
             over.set()
             server.shutdown()
@@ -289,8 +289,8 @@ def test_a_response_that_does_not_end(
 
 def completion(usage: object = None, **message: object) -> dict[str, object]:
     content = '{"stars": 4, "text_extraction": "STOP"}'
-    found = {"role": "assistant", "content": content, **message}
-    return {"id": "1", "choices": [{"index": 0, "message": found}], "usage": usage}
+    reply = {"role": "assistant", "content": content, **message}
+    return {"id": "1", "choices": [{"index": 0, "message": reply}], "usage": usage}
 
 
 @pytest.mark.parametrize(("name", "cents"), [("openai:own", 0.0), ("openai:gpt-5-mini", None)])
@@ -322,10 +322,10 @@ def test_what_is_no_answer(answer: object, is_temporary: bool, tmp_path: Path) -
     with (
         answering(answer) as url,
         Model(NAMES[0], base_url=url) as model,
-        pytest.raises(AnnotationError) as found,
+        pytest.raises(AnnotationError) as failure,
     ):
         model.look(photo(tmp_path / "a.jpg", 200))
-    assert (found.value.is_temporary, found.value.cents) == (is_temporary, None)
+    assert (failure.value.is_temporary, failure.value.cents) == (is_temporary, None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -346,18 +346,18 @@ def test_a_model_on_this_machine_is_asked_past_proxies(
 
 def test_another_question_has_another_key(tmp_path: Path) -> None:
     work = photo(tmp_path / "a.jpg", 200)
-    other = Job(id="job_2", status="open", description="Doors")
+    other_job = Job(id="job_2", status="open", description="Doors")
     keys = {
         Model(NAMES[0]).question(work),
         Model(NAMES[1]).question(work),
-        Model(NAMES[0]).question(Work(path=work.path, content_type="image/jpeg", sha256="", job=other)),
+        Model(NAMES[0]).question(Work(path=work.path, content_type="image/jpeg", sha256="", job=other_job)),
         Model(NAMES[0]).question(Work(path=work.path, content_type="video/mp4", sha256="", job=JOB)),
     }
     assert len(keys) == 4
 
 
 @pytest.mark.parametrize(
-    "given",
+    "fields",
     [
         {"stars": 6},
         {"stars": 0},
@@ -372,10 +372,10 @@ def test_another_question_has_another_key(tmp_path: Path) -> None:
         {"cents": float("nan")},
     ],
 )
-def test_what_is_no_opinion(given: dict[str, object]) -> None:
-    with pytest.raises(InvalidArgumentError) as found:
-        Opinion(**given)
-    assert found.value.field in given
+def test_what_is_no_opinion(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgumentError) as failure:
+        Opinion(**fields)
+    assert failure.value.field in fields
 
 
 def test_a_key_never_reaches_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,9 +395,9 @@ def test_a_key_never_reaches_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     try:
         url = f"http://127.0.0.1:{server.server_port}"
-        with Model(NAMES[0], base_url=url) as model, pytest.raises(ConfigurationError, match="_KEY") as found:
+        with Model(NAMES[0], base_url=url) as model, pytest.raises(ConfigurationError, match="_KEY") as error:
             model.look(photo(tmp_path / "a.jpg", 200))
-        assert "sk-very-secret" not in str(found.value)
+        assert "sk-very-secret" not in str(error.value)
     finally:
         server.shutdown()
         server.server_close()
@@ -427,11 +427,11 @@ def test_a_transcript_begins_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return '{"stars": 4}', 0.0
 
     monkeypatch.setattr(model, "_answer", answer)
-    said = model.look(Work(path=tmp_path / "a.wav", content_type="audio/wav", sha256="0" * 64, job=JOB))
+    opinion = model.look(Work(path=tmp_path / "a.wav", content_type="audio/wav", sha256="0" * 64, job=JOB))
     assert asked[0].count("<job>") == asked[0].count("</transcript>") == 1
-    assert said is not None
-    assert said.annotations is not None
-    assert said.annotations["transcript_segments"][0]["text"] == spoken
+    assert opinion is not None
+    assert opinion.annotations is not None
+    assert opinion.annotations["transcript_segments"][0]["text"] == spoken
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,7 +41,7 @@ def cli(fresh_server: MockServer, shell: Cli) -> Cli:
 
 
 @pytest.fixture
-def here(server: MockServer, shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def runner(server: MockServer, shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line in an empty folder, with a server whose workers work."""
     monkeypatch.chdir(tmp_path)
     return shell.at(server)

@@ -83,11 +83,11 @@ class Cli:
     def on_screen(self, *arguments: str, columns: int = 80) -> str:
         """What a command that ends at once prints to a person; `on_terminal` shows a display that moves as well."""
         screen = Person()
-        with self._monkeypatch.context() as here:
-            here.setenv("COLUMNS", str(columns))
-            here.setenv("TERM", "xterm")
-            here.setattr(sys, "stdout", screen)
-            here.setattr(sys, "stderr", screen)
+        with self._monkeypatch.context() as patch:
+            patch.setenv("COLUMNS", str(columns))
+            patch.setenv("TERM", "xterm")
+            patch.setattr(sys, "stdout", screen)
+            patch.setattr(sys, "stderr", screen)
             self(*arguments)
         return screen.getvalue()
 

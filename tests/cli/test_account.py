@@ -10,8 +10,8 @@ from firsthandapi.testing import MockServer
 
 def test_settings_are_shown_and_changed(cli: Cli) -> None:
     """What is left out stays; nothing to change, and an amount that is not sold, are usage errors."""
-    shown = cli("settings")
-    assert "automatic top-up" in shown.out
+    listing = cli("settings")
+    assert "automatic top-up" in listing.out
     changed = cli("settings", "update", "--auto-top-up", "--auto-top-up-amount-cents", "5000", "--json")
     assert json.loads(changed.out)["auto_top_up_enabled"] is True
     priced = cli("settings", "update", "--default-type", "feedback", "--default-price-per-file-cents", "75")
@@ -23,14 +23,14 @@ def test_settings_are_shown_and_changed(cli: Cli) -> None:
         json.loads(cli("settings", "update", "--no-auto-top-up", "--json").out)["auto_top_up_enabled"]
         is False
     )
-    for arguments, told in (
+    for arguments, words in (
         ((), "nothing to change"),
         (("--auto-top-up-amount-cents", "7"), "1000, 2500, 5000, 10000 or 25000"),
         (("--default-type", "poll"), "'data_collection', 'feedback'"),
     ):
         run = cli("settings", "update", *arguments)
         assert run.code == 2
-        assert told in run.err
+        assert words in run.err
         assert run.err.count("\n") == 1
 
 
@@ -67,9 +67,9 @@ def test_purchase_prints_where_to_pay(cli: Cli) -> None:
 def test_signup_needs_no_key_and_prints_one(cli: Cli) -> None:
     """The first key goes to stdout, once."""
     cli.set(FIRSTHAND_API_KEY=None)
-    shown = cli("signup", "--name", "Signs", "--email", "me@example.com")
-    assert "fh_live_" in shown.out
-    assert "not shown again" in shown.err
-    made = json.loads(cli("signup", "--name", "More Signs", "--email", "us@example.com", "--json").out)
-    cli.set(FIRSTHAND_API_KEY=made["api_key"])
-    assert json.loads(cli("whoami", "--json").out)["organization_id"] == made["organization_id"]
+    run = cli("signup", "--name", "Signs", "--email", "me@example.com")
+    assert "fh_live_" in run.out
+    assert "not shown again" in run.err
+    account = json.loads(cli("signup", "--name", "More Signs", "--email", "us@example.com", "--json").out)
+    cli.set(FIRSTHAND_API_KEY=account["api_key"])
+    assert json.loads(cli("whoami", "--json").out)["organization_id"] == account["organization_id"]

@@ -36,8 +36,8 @@ def test_annotate(cli: Cli, folder: str) -> None:
         first = cli("annotate", folder, *MODEL, *address, "--concurrency", "1")
         assert first.code == 1
         assert "file_0: anthropic:claude-haiku-5-5 refused" in first.out
-        left = cli("annotate", folder, *MODEL, *address, "--max-cents", "0")
-        assert "--max-cents left the others unasked" in left.out
+        run = cli("annotate", folder, *MODEL, *address, "--max-cents", "0")
+        assert "--max-cents left the others unasked" in run.out
         second = cli("annotate", folder, *MODEL, *address, "--json")
         assert (second.code, json.loads(second.out)["asked"]) == (0, 1)
 

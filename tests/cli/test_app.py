@@ -32,12 +32,12 @@ def firsthandapi(*arguments: str, **environment: str) -> subprocess.CompletedPro
 def test_whoami_tells_whose_key_it_is(shell: Cli, fresh_server: MockServer) -> None:
     """A table for people, JSON and nothing else for programs, here by the program itself."""
     key = fresh_server.test_api_key
-    shown = shell.at(fresh_server, key)("whoami")
+    as_text = shell.at(fresh_server, key)("whoami")
     as_json = firsthandapi("whoami", "--json", FIRSTHAND_API_KEY=key, FIRSTHAND_BASE_URL=fresh_server.url)
-    assert (shown.code, as_json.returncode) == (0, 0)
-    assert "environment   test" in shown.out
+    assert (as_text.code, as_json.returncode) == (0, 0)
+    assert "environment   test" in as_text.out
     assert json.loads(as_json.stdout)["environment"] == "test"
-    assert key not in shown.out + as_json.stdout
+    assert key not in as_text.out + as_json.stdout
 
 
 def test_no_key_is_a_usage_error(shell: Cli) -> None:

@@ -92,13 +92,13 @@ def test_a_label_is_cancelled(cli: Cli, file: str, monkeypatch: pytest.MonkeyPat
     assert "requests 2 files for stop again. To prevent that, decrease its files_needed" in " ".join(
         done.err.split()
     )
-    again = cli("campaign", "cancel", file, "stop")
-    assert (again.code, again.out) == (0, "stop has no unfinished job.\n")
+    repeat = cli("campaign", "cancel", file, "stop")
+    assert (repeat.code, repeat.out) == (0, "stop has no unfinished job.\n")
     Path(file).write_text(YAML.replace("  give way: {files_needed: 1}\n", ""))
-    other = cli("campaign", "cancel", file, "give way", "-y")
-    assert (other.code, other.out, other.err) == (0, "1 job cancelled, $0.10 refunded.\n", "")
-    found = json.loads(cli("campaign", "cancel", file, "give way", "--json").out)
-    assert found == {"jobs": [], "refund_cents": 0}
+    run = cli("campaign", "cancel", file, "give way", "-y")
+    assert (run.code, run.out, run.err) == (0, "1 job cancelled, $0.10 refunded.\n", "")
+    result = json.loads(cli("campaign", "cancel", file, "give way", "--json").out)
+    assert result == {"jobs": [], "refund_cents": 0}
     unknown = cli("campaign", "cancel", file, "stpo", "--yes")
     assert unknown.code == 2
     assert "the campaign has no label 'stpo'; did you mean 'stop'?" in unknown.err

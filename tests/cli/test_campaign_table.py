@@ -27,16 +27,16 @@ def drawn(now: CampaignProgress, pace: str = "", width: int = 100) -> str:
 def test_the_table_has_what_a_buyer_asks_first() -> None:
     """How far, how good, how expensive; of many labels, those that lack files."""
     stop = LabelProgress("stop", 1, 2, 4.5, 30)
-    shown = drawn(progress(stop, LabelProgress("give [way]", 0, 3, None, 20), files_failed=1), "a pace")
-    assert re.search(r"stop +━+.* +1/2 +4\.5 ★ +\$0\.30", shown)
-    assert re.search(r"give \[way\] +.* +0/3 +\$0\.20", shown)
-    assert "1 of 5 files  $0.50 of $1.00 spent  1 failed  a pace" in shown
+    table = drawn(progress(stop, LabelProgress("give [way]", 0, 3, None, 20), files_failed=1), "a pace")
+    assert re.search(r"stop +━+.* +1/2 +4\.5 ★ +\$0\.30", table)
+    assert re.search(r"give \[way\] +.* +0/3 +\$0\.20", table)
+    assert "1 of 5 files  $0.50 of $1.00 spent  1 failed  a pace" in table
     assert "━" not in drawn(progress(stop), width=60)
     many = [LabelProgress(f"done{n}", 1, 1, 4.0, 10) for n in range(40)]
-    shown = drawn(progress(*many, stop))
-    assert "done0" not in shown
-    assert "stop" in shown
-    assert "40 more labels" in shown
+    table = drawn(progress(*many, stop))
+    assert "done0" not in table
+    assert "stop" in table
+    assert "40 more labels" in table
     short = LabelProgress("short", 0, 1, None, 0)
     assert re.search(r"\b1 more label\b(?!s)", drawn(progress(*[short] * 30, stop)))
 

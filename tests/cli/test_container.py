@@ -18,8 +18,8 @@ LINES = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " "
 
 
 def instruction(name: str) -> str:
-    (found,) = [line.partition(" ")[2] for line in LINES if line.startswith(f"{name} ")]
-    return found
+    (argument,) = [line.partition(" ")[2] for line in LINES if line.startswith(f"{name} ")]
+    return argument
 
 
 def test_its_command_is_one(shell: Cli, tmp_path: Path) -> None:
@@ -40,19 +40,19 @@ def test_it_is_not_root_and_takes_what_it_needs() -> None:
     assert instruction("VOLUME") == "/data"
     (extras,) = re.findall(r'"/source\[([\w,-]+)\]"', "\n".join(LINES))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert not [each for each in extras.split(",") if not re.search(rf"^{each} = \[", project, re.MULTILINE)]
+    assert not [name for name in extras.split(",") if not re.search(rf"^{name} = \[", project, re.MULTILINE)]
     ignored = (ROOT / ".containerignore").read_text(encoding="utf-8").split()
     assert ignored[0] == "*"
-    kept = [each.removeprefix("!") for each in ignored[1:]]
-    assert not [each for each in kept if not (ROOT / each).exists()]
-    assert not [each for each in kept if fnmatch(".git", each)]
+    patterns = [pattern.removeprefix("!") for pattern in ignored[1:]]
+    assert not [pattern for pattern in patterns if not (ROOT / pattern).exists()]
+    assert not [pattern for pattern in patterns if fnmatch(".git", pattern)]
 
 
 @pytest.mark.slow
 def test_it_is_built() -> None:
     """Where a builder works: many machines have its command alone, without the service behind it."""
-    builders = [each for each in ("podman", "docker") if shutil.which(each)]
-    works = [each for each in builders if subprocess.run([each, "info"], capture_output=True).returncode == 0]
+    builders = [tool for tool in ("podman", "docker") if shutil.which(tool)]
+    works = [tool for tool in builders if subprocess.run([tool, "info"], capture_output=True).returncode == 0]
     if not works:
         pytest.skip("no builder works here; install podman, or start docker, to build the container")
     command = [

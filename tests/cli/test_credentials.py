@@ -29,13 +29,13 @@ def rows(path: Path) -> list[tuple[Any, ...]]:
     return [(row.c2pa_state, row.c2pa_signer, row.digital_source_type) for row in dataset]
 
 
-def test_each_row_says_what_its_file_says(here: Cli, server: MockServer, tmp_path: Path) -> None:
+def test_each_row_says_what_its_file_says(runner: Cli, server: MockServer, tmp_path: Path) -> None:
     """A camera's, a model's, a broken one, and none; with a list of certificates, who is trusted. What a server read
     before it changed the file stays."""
     camera = sign(JPEG, "image/jpeg", "digitalCapture")
     model = sign(JPEG, "image/jpeg", "trainedAlgorithmicMedia")
     folder = folder_of(tmp_path / "signs", [camera, model, broken(camera), JPEG]).path
-    ran = here("content-credentials", "signs", "--json")
+    ran = runner("content-credentials", "signs", "--json")
     assert json.loads(ran.out) == {
         "files": 4,
         "states": {"valid": 2, "invalid": 1, "none": 1},
@@ -50,7 +50,7 @@ def test_each_row_says_what_its_file_says(here: Cli, server: MockServer, tmp_pat
     # A row of a file that is signed no more.
     forge(folder, original_sha256="ab" * 32, c2pa_state="trusted", c2pa_signer="Other")
     (tmp_path / "list.pem").write_text(root(), "utf-8")
-    ran = here("content-credentials", "signs", "--trust", "list.pem")
+    ran = runner("content-credentials", "signs", "--trust", "list.pem")
     assert (
         ran.out
         == "invalid  1 file\nnone     1 file\ntrusted  2 files\n1 file of them made by a model, as they say\n"
@@ -61,11 +61,11 @@ def test_each_row_says_what_its_file_says(here: Cli, server: MockServer, tmp_pat
     ]
 
 
-def test_a_list_that_is_none(here: Cli, tmp_path: Path) -> None:
+def test_a_list_that_is_none(runner: Cli, tmp_path: Path) -> None:
     """Nothing is read with it."""
     folder_of(tmp_path / "signs", [JPEG])
     (tmp_path / "list.pem").write_text("no list", "utf-8")
     for name in ("list.pem", "gone.pem"):
-        ran = here("content-credentials", "signs", "--trust", name)
+        ran = runner("content-credentials", "signs", "--trust", name)
         assert ran.code == 2
         assert "contains no certificates; pass a PEM file" in ran.err

@@ -24,7 +24,7 @@ def test_files_are_decided_about_in_the_shell(cli: Cli, tmp_path: Path) -> None:
     as_json = cli("accept", folder, "file_a", "--by", "bo", "--json")
     assert json.loads(as_json.out) == {"files": 2, "excluded": 0, "reviewed": 2}
     decided = Dataset.open(folder).decisions
-    assert [(each.action, each.label, each.reason, each.by) for each in decided] == [
+    assert [(decision.action, decision.label, decision.reason, decision.by) for decision in decided] == [
         ("exclude", None, "blurred", "ana"),
         ("relabel", "c", None, None),
         ("include", None, None, None),

@@ -46,16 +46,16 @@ def checks(run: Ran) -> dict[str, dict[str, Any]]:
 def test_a_good_key_is_all_ok(shell: Cli, fresh_server: MockServer) -> None:
     """Each line is ok, the exit code 0, and the key is nowhere."""
     shell.at(fresh_server)
-    shown = shell("doctor")
-    assert (shown.code, shown.err) == (0, "")
-    assert {line.split()[0] for line in shown.out.splitlines()} == {"ok"}
+    as_text = shell("doctor")
+    assert (as_text.code, as_text.err) == (0, "")
+    assert {line.split()[0] for line in as_text.out.splitlines()} == {"ok"}
     for topic in ("Python", "Packages", "Extras", "Disk", "Proxy", "Certificates", "Service", "Clock"):
-        assert f"ok    {topic}" in shown.out
-    assert "fh_live_… from FIRSTHAND_API_KEY, live, accepted" in shown.out
-    assert "$1,000.00 available" in shown.out
+        assert f"ok    {topic}" in as_text.out
+    assert "fh_live_… from FIRSTHAND_API_KEY, live, accepted" in as_text.out
+    assert "$1,000.00 available" in as_text.out
     as_json = shell("doctor", "--json")
     assert json.loads(as_json.out)["ok"] is True
-    assert fresh_server.api_key not in shown.out + as_json.out
+    assert fresh_server.api_key not in as_text.out + as_json.out
 
 
 def test_the_sandbox_is_named(shell: Cli, fresh_server: MockServer) -> None:
@@ -68,11 +68,11 @@ def test_no_key_still_tells_the_way_to_the_service(shell: Cli, fresh_server: Moc
     """The key fails, and the rest is checked all the same."""
     shell.at(fresh_server).set(FIRSTHAND_API_KEY=None)
     run = shell("doctor", "--json")
-    found = checks(run)
+    results = checks(run)
     assert run.code == 1
-    assert found["API key"]["state"] == "fail"
-    assert "FIRSTHAND_API_KEY" in found["API key"]["fix"]
-    assert found["Service"]["state"] == found["Clock"]["state"] == "ok"
+    assert results["API key"]["state"] == "fail"
+    assert "FIRSTHAND_API_KEY" in results["API key"]["fix"]
+    assert results["Service"]["state"] == results["Clock"]["state"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_no_key_still_tells_the_way_to_the_service(shell: Cli, fresh_server: Moc
 def test_a_bad_key_fails_and_is_not_shown(shell: Cli, fresh_server: MockServer, key: str) -> None:
     """Refused or unusable: the report says so without a character of it beyond the prefix."""
     shell.at(fresh_server, key)
-    shown, as_json = shell("doctor"), shell("doctor", "--json")
-    assert shown.code == as_json.code == 1
+    as_text, as_json = shell("doctor"), shell("doctor", "--json")
+    assert as_text.code == as_json.code == 1
     assert checks(as_json)["API key"]["state"] == "fail"
     for piece in ("wrong", "0123456789", "syllables", "98765"):
-        assert piece not in shown.out + as_json.out + shown.err
+        assert piece not in as_text.out + as_json.out + as_text.err
 
 
 def test_a_skewed_clock_is_found(shell: Cli, fresh_server: MockServer) -> None:
@@ -111,15 +111,15 @@ def test_a_proxy_in_force_is_shown_without_its_password(shell: Cli) -> None:
             NO_PROXY="intern.example",
             FIRSTHAND_API_KEY="fh_live_abcdefghijkl",
         )
-        shown, as_json = shell("doctor"), shell("doctor", "--json")
-    found = checks(as_json)
-    assert found["Proxy"]["text"] == f"http://…@127.0.0.1:{port} (set: HTTPS_PROXY, NO_PROXY)"
-    assert found["Service"]["state"] == "fail"
-    assert "through the proxy" in found["Service"]["text"]
-    assert found["API key"]["state"] == "warn"
-    assert found["Clock"]["state"] == "warn"
+        as_text, as_json = shell("doctor"), shell("doctor", "--json")
+    results = checks(as_json)
+    assert results["Proxy"]["text"] == f"http://…@127.0.0.1:{port} (set: HTTPS_PROXY, NO_PROXY)"
+    assert results["Service"]["state"] == "fail"
+    assert "through the proxy" in results["Service"]["text"]
+    assert results["API key"]["state"] == "warn"
+    assert results["Clock"]["state"] == "warn"
     for secret in (PASSWORD, "someone", "abcdefghijkl"):
-        assert secret not in shown.out + as_json.out + shown.err + as_json.err
+        assert secret not in as_text.out + as_json.out + as_text.err + as_json.err
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_bad_variables_are_named_and_not_quoted(
     """An address with credentials, a proxy that is none, certificates that are not there; nothing is sent then."""
     shell.set(FIRSTHAND_API_KEY="fh_live_abcdefghijkl", **{name: value})
     run = shell("doctor", "--json")
-    found = checks(run)
-    assert (run.code, found[topic]["state"]) == (1, "fail")
-    assert words in found[topic]["text"] + found[topic]["fix"]
-    assert topic == "Service" or "not checked" in found["Service"]["text"]
+    results = checks(run)
+    assert (run.code, results[topic]["state"]) == (1, "fail")
+    assert words in results[topic]["text"] + results[topic]["fix"]
+    assert topic == "Service" or "not checked" in results["Service"]["text"]
     assert PASSWORD not in run.out
 
 
@@ -187,39 +187,39 @@ def test_missing_extras_are_named(
     shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An extra says what it lacks; a missing dependency fails."""
-    known = metadata.version
+    real_version = metadata.version
 
     def version(name: str) -> str:
         if name in ("pyarrow", "tenacity"):
             raise metadata.PackageNotFoundError(name)
-        return known(name)
+        return real_version(name)
 
     monkeypatch.setattr(metadata, "version", version)
     shell.at(fresh_server)
     run = shell("doctor", "--json")
-    found = checks(run)
-    assert "pandas lacks pyarrow" in found["Extras"]["text"]
-    assert found["Extras"]["state"] == "ok"
-    assert found["Packages"]["state"] == "fail"
-    assert "tenacity missing" in found["Packages"]["text"]
+    results = checks(run)
+    assert "pandas lacks pyarrow" in results["Extras"]["text"]
+    assert results["Extras"]["state"] == "ok"
+    assert results["Packages"]["state"] == "fail"
+    assert "tenacity missing" in results["Packages"]["text"]
     # Of this version: the package index may have only an older one.
-    assert found["Packages"]["fix"] == f"pip install firsthandapi=={__version__}"
+    assert results["Packages"]["fix"] == f"pip install firsthandapi=={__version__}"
 
 
 def test_versions_that_will_not_do_are_named(
     shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too old or too new: a dependency fails, an extra says what it lacks."""
-    known = metadata.version
+    real_version = metadata.version
     odd = {"httpx": "0.9.1", "pydantic": "3.0", "pyarrow": "3.0.0"}
-    monkeypatch.setattr(metadata, "version", lambda name: odd.get(name) or known(name))
+    monkeypatch.setattr(metadata, "version", lambda name: odd.get(name) or real_version(name))
     run = shell.at(fresh_server)("doctor", "--json")
-    found = checks(run)
-    assert (run.code, found["Packages"]["state"]) == (1, "fail")
+    results = checks(run)
+    assert (run.code, results["Packages"]["state"]) == (1, "fail")
     assert re.search(
-        r"httpx\S+ is required, not 0\.9\.1; pydantic\S+ is required, not 3\.0$", found["Packages"]["text"]
+        r"httpx\S+ is required, not 0\.9\.1; pydantic\S+ is required, not 3\.0$", results["Packages"]["text"]
     )
-    assert re.search(r"pandas lacks pyarrow>=\d+", found["Extras"]["text"])
+    assert re.search(r"pandas lacks pyarrow>=\d+", results["Extras"]["text"])
 
 
 def test_it_runs_from_sources(shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +335,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: floa
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "expected"),
     [
         ("http://proxy.example:3128", "http://proxy.example:3128"),
         ("http://me:pass@proxy.example:3128/x?token=1", "http://…@proxy.example:3128"),
@@ -343,13 +343,13 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: floa
         ("me:pass@proxy.example:3128", "…@proxy.example:3128"),
     ],
 )
-def test_a_proxy_is_shown_without_credentials(url: str, shown: str) -> None:
+def test_a_proxy_is_shown_without_credentials(url: str, expected: str) -> None:
     """Scheme, host and port are what a ticket needs."""
-    assert without_credentials(url) == shown
+    assert without_credentials(url) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("/home/maria/signs", "~/signs"),
         ("/home/maria", "~"),
@@ -359,9 +359,9 @@ def test_a_proxy_is_shown_without_credentials(url: str, shown: str) -> None:
         ("maria wrote this", "maria wrote this"),
     ],
 )
-def test_names_of_people_are_left_out_of_paths(text: str, shown: str) -> None:
+def test_names_of_people_are_left_out_of_paths(text: str, expected: str) -> None:
     """The home directory is `~`; the name goes where it is a part of a path, and nowhere else."""
-    assert anonymous(text, home="/home/maria", user="maria") == shown
+    assert anonymous(text, home="/home/maria", user="maria") == expected
 
 
 def test_no_home_hides_nothing() -> None:

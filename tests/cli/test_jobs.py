@@ -13,18 +13,18 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
 
-def test_jobs_from_post_to_cancel(here: Cli, tmp_path: Path) -> None:
+def test_jobs_from_post_to_cancel(runner: Cli, tmp_path: Path) -> None:
     """create, get, list, wait and cancel print tables, or JSON and nothing else."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
-    created = here("jobs", "create", "--spec", "job.yaml", "--json")
+    created = runner("jobs", "create", "--spec", "job.yaml", "--json")
     job_id = json.loads(created.out)["id"]
-    assert "3 approved" in here("jobs", "get", job_id).out
-    assert job_id in here("jobs", "list").out
-    waited = here("jobs", "wait", job_id, "--json")
+    assert "3 approved" in runner("jobs", "get", job_id).out
+    assert job_id in runner("jobs", "list").out
+    waited = runner("jobs", "wait", job_id, "--json")
     assert (json.loads(waited.out)["status"], waited.err) == ("completed", "")
-    rated = here("jobs", "rate", job_id, "--rating", "5", "--json")
+    rated = runner("jobs", "rate", job_id, "--rating", "5", "--json")
     assert json.loads(rated.out)["buyer_rating"] == 5
-    refused = here("jobs", "cancel", job_id)
+    refused = runner("jobs", "cancel", job_id)
     assert refused.code == 1
     assert "HTTP 409" in refused.err
 
@@ -38,10 +38,10 @@ def test_what_the_service_leaves_out_is_left_out(cli: Cli, monkeypatch: pytest.M
     assert cli("jobs", "wait", bare.id).err == "open\n"
 
 
-def test_balance_shows_dollars(here: Cli) -> None:
+def test_balance_shows_dollars(runner: Cli) -> None:
     """What there is, for people and for programs."""
-    assert "$1,000.00" in here("balance").out
-    assert json.loads(here("balance", "--json").out)["balance_cents"] == 100_000
+    assert "$1,000.00" in runner("balance").out
+    assert json.loads(runner("balance", "--json").out)["balance_cents"] == 100_000
 
 
 def test_jobs_follow_prints_each_file(cli: Cli, fresh_server: MockServer) -> None:
@@ -74,14 +74,14 @@ def test_jobs_rate_shows_the_rating(cli: Cli, fresh_server: MockServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "path", "said"),
+    ("command", "path", "words"),
     [
         (("jobs", "create", "--spec", "{spec}"), "/v1/jobs", "repeat it with --idempotency-key {key}"),
         (("keys", "create", "--name", "ci"), "/v1/api_keys", "look before you repeat it"),
     ],
 )
 def test_an_unknown_outcome_is_told_in_words_of_the_shell(
-    cli: Cli, fresh_server: MockServer, tmp_path: Path, command: tuple[str, ...], path: str, said: str
+    cli: Cli, fresh_server: MockServer, tmp_path: Path, command: tuple[str, ...], path: str, words: str
 ) -> None:
     """After a POST that may have arrived, the message names the option of the command, not a Python argument."""
     spec = tmp_path / "job.yaml"
@@ -90,5 +90,5 @@ def test_an_unknown_outcome_is_told_in_words_of_the_shell(
     ran = cli.at(fresh_server)(*(part.format(spec=spec) for part in command))
     key = fresh_server.requests[0].headers["idempotency-key"]
     assert ran.code == 1
-    assert f"it may have been done: {said.format(key=key)}" in ran.err
+    assert f"it may have been done: {words.format(key=key)}" in ran.err
     assert "idempotency_key=" not in ran.err

@@ -14,13 +14,13 @@ from firsthandapi.testing import MockServer
 
 def test_a_key_is_shown_once_by_create_and_rotate(cli: Cli, fresh_server: MockServer) -> None:
     """The secret goes to stdout in both forms, a word on keeping it to stderr, and no list has it."""
-    shown = cli("keys", "create", "--name", "ci", "--scopes", "jobs:read", "--environment", "live")
-    secret = shown.out.split("secret")[1].strip()
+    run = cli("keys", "create", "--name", "ci", "--scopes", "jobs:read", "--environment", "live")
+    secret = run.out.split("secret")[1].strip()
     assert secret.startswith("fh_live_")
-    assert "not shown again" in shown.err
-    made = cli("keys", "create", "--name", "test", "--environment", "test", "--json")
-    assert json.loads(made.out)["secret"].startswith("fh_test_")
-    assert made.err == ""
+    assert "not shown again" in run.err
+    as_json = cli("keys", "create", "--name", "test", "--environment", "test", "--json")
+    assert json.loads(as_json.out)["secret"].startswith("fh_test_")
+    assert as_json.err == ""
     listed = cli("keys", "list", "--json")
     (key_id,) = [key["id"] for key in json.loads(listed.out) if key["name"] == "ci"]
     rotated = json.loads(cli("keys", "rotate", key_id, "--json").out)
@@ -37,8 +37,8 @@ def test_scopes_may_be_joined_by_commas(cli: Cli) -> None:
         ("--scopes", "jobs:read,jobs:write"),
         ("--scopes", "jobs:read", "--scopes", "jobs:write, jobs:read"),
     ):
-        made = json.loads(cli("keys", "create", "--name", "ci", *options, "--json").out)
-        assert made["scopes"] == ["jobs:read", "jobs:write"]
+        key = json.loads(cli("keys", "create", "--name", "ci", *options, "--json").out)
+        assert key["scopes"] == ["jobs:read", "jobs:write"]
     for nothing in ("", " , "):  # a variable that is not set must not make a key with all scopes
         assert cli("keys", "create", "--name", "ci", "--scopes", nothing).code == 2
     wrong = cli("keys", "create", "--name", "ci", "--scopes", "jobs:read,jobs")

@@ -38,9 +38,9 @@ class Listener:
         self.process = process
         assert process.stderr is not None
         first = process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", first)
-        assert found is not None, first
-        self.url = found[0]
+        match = re.search(r"http://127\.0\.0\.1:\d+", first)
+        assert match is not None, first
+        self.url = match[0]
 
     def line(self) -> str:
         assert self.process.stdout is not None
@@ -119,11 +119,11 @@ def test_listen_prints_json_lines_and_only_chosen_events(fresh_server: MockServe
     """--events reaches the endpoint; each line is the event, stdout has nothing else."""
     with listening("--json", "--events", "job.cancelled", **env(fresh_server)) as listener:
         happen(fresh_server, "job.completed", JOB_DONE)
-        wanted = happen(fresh_server, "job.cancelled", {**JOB_DONE, "reason": "\x1b[2J"})
+        event_id = happen(fresh_server, "job.cancelled", {**JOB_DONE, "reason": "\x1b[2J"})
         line = listener.line()
         assert "\x1b" not in line
         event = json.loads(line)
-        assert (event["id"], event["data"]["reason"]) == (wanted, "\x1b[2J")
+        assert (event["id"], event["data"]["reason"]) == (event_id, "\x1b[2J")
         out, _ = listener.end()
         assert out == ""
 
@@ -144,7 +144,7 @@ def test_a_retry_reaches_a_listener_that_was_away(fresh_server: MockServer) -> N
     (delivery,) = fresh_server.webhook_deliveries
     assert [attempt.status for attempt in delivery.attempts] == [None, 200]
     with fresh_server.client() as client:
-        assert [one.id for one in client.webhooks.list()] == [endpoint.id]
+        assert [webhook.id for webhook in client.webhooks.list()] == [endpoint.id]
 
 
 @needs_signals
@@ -302,8 +302,8 @@ def test_idle_strangers_keep_no_delivery_out(monkeypatch: pytest.MonkeyPatch) ->
     with served(monkeypatch, _MOST_CONNECTIONS=2, _LONGEST_REQUEST=0.2) as server:
         idle = [_connected(server) for _ in range(6)]
         assert post(server.url, body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
-        for each in idle:
-            each.close()
+        for connection in idle:
+            connection.close()
 
 
 def test_a_flood_of_unsigned_deliveries_is_a_few_lines(
@@ -316,8 +316,8 @@ def test_a_flood_of_unsigned_deliveries_is_a_few_lines(
     for _ in range(500):
         assert receiver.take(b"{}", [("X-FirstHandAPI-Signature", "0" * 64)]) == 400
     notes.close()
-    *told, last = capsys.readouterr().err.splitlines()
-    assert len(told) == 3
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
     assert last == "497 more lines like these not shown"
 
 

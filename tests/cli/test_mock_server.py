@@ -26,9 +26,9 @@ def test_mock_server_serves_until_it_is_stopped(shell: Cli) -> None:
     server = start("mock-server", *options)
     assert server.stdout is not None
     variables: dict[str, str | None] = {}
-    said = ""
+    text = ""
     for line in server.stdout:
-        said += line
+        text += line
         if "export " in line:
             name, _, value = line.split()[1].partition("=")
             variables[name] = value
@@ -41,9 +41,9 @@ def test_mock_server_serves_until_it_is_stopped(shell: Cli) -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET /v1/me 200 \d+ ms\n", errors)
     assert "Stopped." in output
     assert variables["FIRSTHAND_API_KEY"] == "fh_live_fixed"
-    assert "fh_test_fixed" in said
+    assert "fh_test_fixed" in text
     url = variables["FIRSTHAND_BASE_URL"]
-    assert f"{url}/console\n" in said
+    assert f"{url}/console\n" in text
 
 
 def test_the_last_lines_are_printed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +105,8 @@ def test_a_busy_port_and_a_bad_speed_are_usage_errors(
 def test_a_public_url(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variables and the console name the address that programs use; the other one is for the proxy."""
     monkeypatch.setattr("firsthandapi.cli.mock_server.wait_for_stop", lambda: None)
-    said = shell("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
-    assert "export FIRSTHAND_BASE_URL=https://mock.example.org\n" in said
-    assert "https://mock.example.org/console\n" in said
-    assert re.search(r"pass requests on to http://127\.0\.0\.1:\d+, with their Host", said)
-    assert said.count("127.0.0.1") == 1
+    text = shell("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
+    assert "export FIRSTHAND_BASE_URL=https://mock.example.org\n" in text
+    assert "https://mock.example.org/console\n" in text
+    assert re.search(r"pass requests on to http://127\.0\.0\.1:\d+, with their Host", text)
+    assert text.count("127.0.0.1") == 1

@@ -11,7 +11,7 @@ from firsthandapi.testing import MockServer
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (("collect", "--spec", "job.yaml", "--dest", ""), "is empty"),
         (("files", "download", "job_1", "--dest", ""), "is empty"),
@@ -26,13 +26,13 @@ def test_a_folder_has_a_name(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
-    told: str,
+    words: str,
 ) -> None:
     """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(YAML)
     run = cli(*arguments)
     assert (run.code, run.out) == (2, "")
-    assert told in run.err
+    assert words in run.err
     assert not fresh_server.requests
     assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]

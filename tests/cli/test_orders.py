@@ -20,16 +20,16 @@ def test_list_and_forget(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> 
         client.with_options(max_retries=0).jobs.collect(book, **SPEC)
     key = str(caught.value.idempotency_key)
     cli.set(FIRSTHAND_API_KEY=None)
-    shown = cli("orders", "list", book)
-    assert shown.code == 0
-    assert key in shown.out
-    assert "unconfirmed" in shown.out
+    run = cli("orders", "list", book)
+    assert run.code == 0
+    assert key in run.out
+    assert "unconfirmed" in run.out
     (order,) = json.loads(cli("orders", "list", book, "--json").out)
     assert (order["key"], order["cost_cents"], order["job_id"]) == (key, 150, None)
     assert order["summary"] == "Photos of street signs in daylight"
     assert cli("orders", "forget", book, key).err == f"{key} is forgotten.\n"
-    again = cli("orders", "forget", book, key)
-    assert (again.code, "is of no order" in again.err) == (2, True)
+    repeat = cli("orders", "forget", book, key)
+    assert (repeat.code, "is of no order" in repeat.err) == (2, True)
     assert "forgotten" in cli("orders", "list", book).out
 
 
@@ -47,10 +47,10 @@ def test_check(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:
     assert checked.code == 1
     assert f"cancel it with firsthandapi jobs cancel {twin.id}" in checked.out
     checked = cli("orders", "check", book, "--json")
-    found = json.loads(checked.out)
-    assert (checked.code, found["charged_cents"], found["expected_cents"]) == (1, 300, 150)
-    assert [job["id"] for job in found["duplicates"]] == [twin.id]
-    assert [charge["job_id"] for charge in found["unexplained"]] == [twin.id]
+    report = json.loads(checked.out)
+    assert (checked.code, report["charged_cents"], report["expected_cents"]) == (1, 300, 150)
+    assert [job["id"] for job in report["duplicates"]] == [twin.id]
+    assert [charge["job_id"] for charge in report["unexplained"]] == [twin.id]
 
 
 def test_a_path_that_is_no_book(cli: Cli, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_an_output_of_few_characters_is_enough(
-    here: Cli, server: MockServer, monkeypatch: pytest.MonkeyPatch, encoding: str
+    runner: Cli, server: MockServer, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     """A Windows pipe has no star and no Japanese: both are shown with what it has."""
 
@@ -60,7 +60,7 @@ def test_an_output_of_few_characters_is_enough(
             pipe = io.TextIOWrapper(io.BytesIO(), encoding)
             pipes.setattr(sys, "stdout", pipe)
             pipes.setattr(sys, "stderr", pipe)
-            assert here(*arguments).code == 0
+            assert runner(*arguments).code == 0
             pipe.flush()
             return pipe.buffer.getvalue().decode(encoding, "replace")  # type: ignore[attr-defined] # it is a BytesIO
 
@@ -68,7 +68,7 @@ def test_an_output_of_few_characters_is_enough(
     assert re.search(r"\d \*", run("collect", "--spec", "job.json", "--dest", "signs"))
     with server.client() as client:
         (job,) = client.jobs.list()
-    assert all("***" in run(each, "list", job.id) for each in ("files", "submissions"))
+    assert all("***" in run(command, "list", job.id) for command in ("files", "submissions"))
     assert json.loads(run("jobs", "get", job.id, "--json"))["title"] == "東京"
 
 
@@ -87,10 +87,10 @@ def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]
     print_facts([("title", HOSTILE)])
     print_line(["1", HOSTILE, None])
     print_facts([(HOSTILE, "a name may be a stranger's too")])
-    shown = capsys.readouterr().out
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
-    assert shown.count("\\u001b]0;owned") == 4
-    assert not any(line.startswith("status") for line in shown.splitlines())
+    text = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert text.count("\\u001b]0;owned") == 4
+    assert not any(line.startswith("status") for line in text.splitlines())
     assert printable("Straße 東京 👩‍👧 é") == "Straße 東京 👩‍👧 é"
 
 
@@ -185,8 +185,8 @@ def test_output_that_finds_no_room_is_one_line_and_exit_1(
 
     cli.at(fresh_server)
     for arguments in (("whoami",), ("keys", "list"), ("whoami", "--json")):
-        with monkeypatch.context() as here:
-            here.setattr(sys, "stdout", Full())
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", Full())
             run = cli(*arguments)
         assert run.code == 1
         assert run.err == f"firsthandapi: could not write standard output: {os.strerror(errno.ENOSPC)}\n"
@@ -202,9 +202,9 @@ def test_a_result_of_an_order_that_finds_no_room_exits_with_5(
     spec = tmp_path / "job.json"
     spec.write_text(json.dumps(SPEC), encoding="utf-8")
     arguments = ("jobs", "create") if command == "create" else ("collect", "--dest", str(tmp_path / "signs"))
-    with MockServer(speed=10_000, rate_limit=None) as server, monkeypatch.context() as here:
+    with MockServer(speed=10_000, rate_limit=None) as server, monkeypatch.context() as patch:
         cli.at(server)
-        here.setattr(sys, "stdout", Full())
+        patch.setattr(sys, "stdout", Full())
         run = cli(*arguments, "--spec", str(spec), *as_json)
     assert run.code == 5
     done = r"\d+ files? in .*signs, all verified" if command == "collect" else r"job_\w+ is posted"
@@ -241,9 +241,9 @@ def test_a_terminal_gets_whole_ids_and_wrapped_texts(cli: Cli, fresh_server: Moc
     assert narrow[3] == f"{job.id}  open    0 of 2"
     assert narrow[4].startswith("    $1.00  20")
     assert all(len(line) <= 50 for line in narrow)
-    shown = cli.on_screen("jobs", "get", job.id).splitlines()
-    assert all(len(line) <= 80 for line in shown)
-    assert shown[-1].startswith("             ")
+    lines = cli.on_screen("jobs", "get", job.id).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-1].startswith("             ")
     assert "\x1b[32mok" in cli.on_screen("doctor")
     assert _STYLE.sub("", cli.on_screen("webhooks", "list")) == "No results.\n"
     cli.set(NO_COLOR="1")
@@ -257,9 +257,9 @@ def test_values_of_other_types(capsys: pytest.CaptureFixture[str]) -> None:
     def facts(job: Job) -> list[tuple[str, object]]:
         return [("id", job.id), ("title", job.title), ("files", of_needed(job))]
 
-    shown = one(job, facts)
-    shown.print(as_json=False)
+    table = one(job, facts)
+    table.print(as_json=False)
     assert capsys.readouterr().out == "id  job_1\n"
     assert of_needed(job) is None
-    shown.print(as_json=True)
+    table.print(as_json=True)
     assert json.loads(capsys.readouterr().out)["files_needed"] == "two"

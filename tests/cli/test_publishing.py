@@ -14,14 +14,14 @@ from .support import Cli
 pytest.importorskip("pyarrow")
 
 
-def test_a_folder_is_published(here: Cli, tmp_path: Path) -> None:
+def test_a_folder_is_published(runner: Cli, tmp_path: Path) -> None:
     """Its version, and the number of files; with splits, those alone that are named."""
     folder_of(tmp_path / "signs", [b"one", b"two"])
-    done = json.loads(here("publish", "signs", "public", "--json").out)
+    done = json.loads(runner("publish", "signs", "public", "--json").out)
     assert done == {"url": str(tmp_path / "public"), "version": "1.0.0", "files": 7}
-    again = here("publish", "signs", "public")
-    assert again.out == f"{tmp_path / 'public'}: version 1.0.0, 0 files written\n"
-    here("publish", "signs", "parts", "--split", "train=0.5", "--split", "odd=0.5")
+    repeat = runner("publish", "signs", "public")
+    assert repeat.out == f"{tmp_path / 'public'}: version 1.0.0, 0 files written\n"
+    runner("publish", "signs", "parts", "--split", "train=0.5", "--split", "odd=0.5")
     parts = {path.parent.parent.name for path in (tmp_path / "parts").rglob("*.jpg")}
     assert parts <= {"train", "odd"}
 
@@ -36,9 +36,9 @@ def test_a_folder_is_published(here: Cli, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_published_is_refused(
-    here: Cli, tmp_path: Path, options: list[str], words: str
+    runner: Cli, tmp_path: Path, options: list[str], words: str
 ) -> None:
     folder_of(tmp_path / "signs", [b"one", b"two"])
-    refused = here("publish", "signs", "public", *options)
+    refused = runner("publish", "signs", "public", *options)
     assert refused.code != 0
     assert words in " ".join(refused.err.split())

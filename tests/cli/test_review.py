@@ -31,7 +31,7 @@ def test_a_review(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "shown"),
+    ("options", "digits"),
     [
         ("", "01234"),
         ("--min-stars 3", "34"),
@@ -42,7 +42,7 @@ def test_a_review(tmp_path: Path) -> None:
     ],
 )
 def test_some_of_the_files(
-    shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, shown: str
+    shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, digits: str
 ) -> None:
     """By their rows, excluded ones included."""
     dataset = folder_of(
@@ -57,18 +57,18 @@ def test_some_of_the_files(
 
     def review(files: Any, *, blind: bool, **_: Any) -> tuple[()]:
         ids = (f"file_{n}" for n in range(5))
-        seen.append(("".join(each[-1] for each in ids if files._has(each)), blind))
+        seen.append(("".join(file_id[-1] for file_id in ids if files._has(file_id)), blind))
         return ()
 
     monkeypatch.setattr("firsthandapi.datasets._rows.Rows.review", review)
     assert shell("review", str(dataset.path), *options.split()).code == 0
-    assert seen == [(shown, "--blind" in options)]
+    assert seen == [(digits, "--blind" in options)]
 
 
 def test_by_label(shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that no file has is no review of nothing."""
-    one = folder_of(tmp_path / "one", [b"1"])
-    dataset = Dataset.merge({"stop": one.path}, tmp_path / "signs")
+    folder = folder_of(tmp_path / "one", [b"1"])
+    dataset = Dataset.merge({"stop": folder.path}, tmp_path / "signs")
     monkeypatch.setattr("firsthandapi.datasets._rows.Rows.review", lambda *_, **__: ())
     assert shell("review", str(dataset.path), "--label", "stop").code == 0
     refused = shell("review", str(dataset.path), "--label", "yield")

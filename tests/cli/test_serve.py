@@ -33,8 +33,8 @@ def test_what_serve_refuses(shell: Cli, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "study.yaml").write_text("nam: Street signs")
     study = shell("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
     assert (study.code, "nam is not a known key; did you mean name?" in study.err) == (2, True)
-    found: list[str] = []
-    monkeypatch.setattr(lan, "lan_addresses", lambda: found)
+    addresses: list[str] = []
+    monkeypatch.setattr(lan, "lan_addresses", lambda: addresses)
     for options, words in (
         ([], "--lan found no address of this machine"),
         (["--host", "8.8.8.8"], "8.8.8.8 is not an address in one"),
@@ -67,19 +67,19 @@ def test_keys_go_to_a_terminal_or_into_a_file(
     monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.chdir(tmp_path)
-    shown = shell("serve", "data", "--port", "0")
+    first_run = shell("serve", "data", "--port", "0")
     file = tmp_path / "data" / "first-keys.txt"
-    assert (shown.code, shown.err) == (0, "")
-    assert shown.out.count("fh_live_own_") == (2 if is_terminal else 0)
-    assert ("/sign-in#fh_operator_" in shown.out, "fh_" in shown.out) == (is_terminal, is_terminal)
-    assert (file.exists(), f"  {file}\n" in shown.out) == (not is_terminal, not is_terminal)
+    assert (first_run.code, first_run.err) == (0, "")
+    assert first_run.out.count("fh_live_own_") == (2 if is_terminal else 0)
+    assert ("/sign-in#fh_operator_" in first_run.out, "fh_" in first_run.out) == (is_terminal, is_terminal)
+    assert (file.exists(), f"  {file}\n" in first_run.out) == (not is_terminal, not is_terminal)
     (tmp_path / "data" / "serve.yaml").write_text("port: 0")
-    again = shell("serve", "data")
-    assert again.out.startswith(f"Settings: {Path('data', 'serve.yaml')}\nServing data at ")
+    second_run = shell("serve", "data")
+    assert second_run.out.startswith(f"Settings: {Path('data', 'serve.yaml')}\nServing data at ")
     with closing(sqlite3.connect(tmp_path / "data" / "access.db")) as rows:
         query = "SELECT what, who FROM activity WHERE what GLOB 'server.*'"
         assert rows.execute(query).fetchall() == [("server.started", "command line")] * 2
-    assert (again.code, "first start" in again.out, "fh_" in again.out) == (0, False, False)
+    assert (second_run.code, "first start" in second_run.out, "fh_" in second_run.out) == (0, False, False)
 
 
 def test_a_full_disk_ends_in_a_sentence(shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_a_full_disk_ends_in_a_sentence(shell: Cli, monkeypatch: pytest.MonkeyPa
         raise NotKeptError("database or disk is full")
 
     monkeypatch.setattr(Access, "note", note)
-    shown = shell("serve", str(tmp_path / "data"), "--port", "0")
-    assert (shown.code, "Review files: " in shown.out) == (0, True)
-    (line,) = shown.err.splitlines()
+    run = shell("serve", str(tmp_path / "data"), "--port", "0")
+    assert (run.code, "Review files: " in run.out) == (0, True)
+    (line,) = run.err.splitlines()
     assert "database or disk is full" in line
     assert line.endswith("/healthz.")
 
@@ -108,19 +108,19 @@ def test_a_link_for_each_role_in_the_local_network(
     monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2", "10.8.0.2"])
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.chdir(tmp_path)
-    shown = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
-    assert (shown.code, "There is no TLS" in shown.err) == (0, True)
-    assert re.search(r"Worker +http://127.0.0.2:\d+/join\n", shown.out)
-    assert "pass it as --host: 10.8.0.2" in shown.out
-    assert ("▄▄▄▄▄" in shown.out, "/sign-in#fh_reviewer_" in shown.out) == (is_terminal, is_terminal)
-    assert ("fh_" in shown.out, "first-keys.txt" in shown.out) == (is_terminal, not is_terminal)
+    first_run = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    assert (first_run.code, "There is no TLS" in first_run.err) == (0, True)
+    assert re.search(r"Worker +http://127.0.0.2:\d+/join\n", first_run.out)
+    assert "pass it as --host: 10.8.0.2" in first_run.out
+    assert ("▄▄▄▄▄" in first_run.out, "/sign-in#fh_reviewer_" in first_run.out) == (is_terminal, is_terminal)
+    assert ("fh_" in first_run.out, "first-keys.txt" in first_run.out) == (is_terminal, not is_terminal)
     monkeypatch.setattr(Consents, "of_other_words", lambda _: 3)
-    again = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
-    assert ("3 of the people who agreed" in again.err, "who agreed" in shown.err) == (True, False)
-    assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", again.out)
-    assert ("fh_" in again.out, "first-keys" in again.out) == (False, False)
-    assert "firsthandapi server tokens create data --role reviewer" in again.out
-    assert "pass --study FILE, or its people" not in again.err
+    second_run = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    assert ("3 of the people who agreed" in second_run.err, "who agreed" in first_run.err) == (True, False)
+    assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", second_run.out)
+    assert ("fh_" in second_run.out, "first-keys" in second_run.out) == (False, False)
+    assert "firsthandapi server tokens create data --role reviewer" in second_run.out
+    assert "pass --study FILE, or its people" not in second_run.err
     assert "pass --study FILE, or its people" in shell("serve", "data", "--lan", "--port", "0").err
 
 
@@ -133,7 +133,7 @@ def test_no_code_in_the_local_network_is_one_persons_token(
     monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2"])
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.chdir(tmp_path)
-    shown = shell("serve", "data", "--lan", "--port", "0").out
-    assert re.search(r"Worker +http://127.0.0.2:\d+/sign-in\n", shown)
-    assert ("fh_worker_" in shown, "▄▄▄▄▄" in shown, "/sign-in#fh_operator_" in shown) == (False, False, True)
-    assert "firsthandapi server tokens create data --role worker --name NAME" in shown
+    text = shell("serve", "data", "--lan", "--port", "0").out
+    assert re.search(r"Worker +http://127.0.0.2:\d+/sign-in\n", text)
+    assert ("fh_worker_" in text, "▄▄▄▄▄" in text, "/sign-in#fh_operator_" in text) == (False, False, True)
+    assert "firsthandapi server tokens create data --role worker --name NAME" in text

@@ -22,18 +22,18 @@ def test_tokens(shell: Cli, tmp_path: Path) -> None:
     """A token is shown once, listed without its secret, and revoked, beside a server that runs."""
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data") as service:
-        made = shell("server", "tokens", "create", folder, "--role", "worker", "--name", "Ana")
-        secret = made.out.splitlines()[0]
+        run = shell("server", "tokens", "create", folder, "--role", "worker", "--name", "Ana")
+        secret = run.out.splitlines()[0]
         assert secret.startswith("fh_worker_")
-        assert f"/sign-in#{secret}" in made.out
+        assert f"/sign-in#{secret}" in run.out
         signed_in = service.access.sign_in(secret, 0)
         assert signed_in is not None
-        other = json.loads(shell("server", "tokens", "create", folder, "--role", "reviewer", "--json").out)
-        assert other["token"].startswith("fh_reviewer_")
+        reviewer = json.loads(shell("server", "tokens", "create", folder, "--role", "reviewer", "--json").out)
+        assert reviewer["token"].startswith("fh_reviewer_")
         listed = shell("server", "tokens", "list", folder)
         assert secret not in listed.out
         assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["operator", "worker", "reviewer"]
-        assert shell("server", "tokens", "revoke", folder, other["id"]).code == 0
+        assert shell("server", "tokens", "revoke", folder, reviewer["id"]).code == 0
         (good, used, revoked) = json.loads(shell("server", "tokens", "list", folder, "--json").out)
         assert used["last_used_at"] is not None
         assert revoked["revoked_at"] is not None
@@ -137,7 +137,7 @@ def test_gold(shell: Cli, tmp_path: Path) -> None:
         assert shell("server", "gold", folder, str(table)).out == "2 files have a known rating now.\n"
         table.write_text(f"file_id,gold\n{files[0]},4\n", encoding="utf-8")
         assert json.loads(shell("server", "gold", folder, str(table), "--json").out) == {"files": 1}
-        assert {each.file: (each.stars, each.marked_by) for each in ratings.gold()} == {
+        assert {rating.file: (rating.stars, rating.marked_by) for rating in ratings.gold()} == {
             files[0]: (4, "command line"),
             files[1]: (2, "command line"),
         }
@@ -152,15 +152,15 @@ def test_calibration(shell: Cli, tmp_path: Path) -> None:
         with FirstHandClient(service.first.live, service.url, max_retries=0) as buyer:
             job = buyer.jobs.create(**JOB)
         assert shell("server", "calibration", folder).out == "No program has rated anything yet.\n"
-        found = service.world.state.submissions[submit(service, job.id)]
+        submission = service.world.state.submissions[submit(service, job.id)]
         program = Program("model:m", "1", "image", 3, counts=False)
-        service.site.panel.ratings.give_as(program, found, found.files, [4], "Clear.", 5.0)
-        service.site.panel.ratings.give(found, "tok_1", [2], None, 6.0)
+        service.site.panel.ratings.give_as(program, submission, submission.files, [4], "Clear.", 5.0)
+        service.site.panel.ratings.give(submission, "tok_1", [2], None, 6.0)
         printed = shell("server", "calibration", folder).out
         assert printed.startswith("model:m: image, approved from 3 stars\n1 files that people rated too;")
-        (given,) = json.loads(shell("server", "calibration", folder, "--json").out)
-    assert (given["pairs"], given["agreement"], given["people"]["pairs"]) == (1, 0, 0)
-    assert given["bands"][3] == {
+        (calibration,) = json.loads(shell("server", "calibration", folder, "--json").out)
+    assert (calibration["pairs"], calibration["agreement"], calibration["people"]["pairs"]) == (1, 0, 0)
+    assert calibration["bands"][3] == {
         "stars": 4,
         "pairs": 1,
         "wrong": 1,
@@ -189,22 +189,24 @@ def test_payouts(shell: Cli, tmp_path: Path) -> None:
             header,
             f'{token.id},"\'=Ana, Zoë",2,100,USD,,,',
         ]
-        (_, other) = json.loads(shell("server", "payouts", folder, "--json").out)
-        assert [*other.values()][1:] == ["", 1, 50, "USD", None, None, None]
+        (_, payout) = json.loads(shell("server", "payouts", folder, "--json").out)
+        assert [*payout.values()][1:] == ["", 1, 50, "USD", None, None, None]
         assert shell("server", "payouts", folder, "--since", "2023-11-15").out == f"{header}\n"
         assert shell("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
         batch = shell("server", "payouts", folder, "--batch")
-        ((one, *_), (_, *two)) = [line.split(",") for line in batch.out.replace("Ana, ", "").splitlines()[1:]]
-        assert (one, two[1:4]) == (token.id, ["1", "50", "USD"])
-        assert re.fullmatch(r"batch_\w{26},\d{4}-\d\d-\d\d,", ",".join(two[4:]))
-        again = shell("server", "payouts", folder, "--batch")
-        assert (again.code, again.out, "in no batch" in again.err) == (0, f"{header}\n", True)
+        ((first, *_), (_, *second)) = [
+            line.split(",") for line in batch.out.replace("Ana, ", "").splitlines()[1:]
+        ]
+        assert (first, second[1:4]) == (token.id, ["1", "50", "USD"])
+        assert re.fullmatch(r"batch_\w{26},\d{4}-\d\d-\d\d,", ",".join(second[4:]))
+        repeat = shell("server", "payouts", folder, "--batch")
+        assert (repeat.code, repeat.out, "in no batch" in repeat.err) == (0, f"{header}\n", True)
     paid = shell("server", "payouts", folder, "--paid", " =SEPA 7 ")
     assert paid.out == batch.out.replace(",\n", ",'=SEPA 7\n")
     for other_reference, rows in (("=SEPA 7", paid.out), ("SEPA 8", f"{header}\n")):
         assert shell("server", "payouts", folder, "--paid", other_reference).out == rows
     assert shell("server", "payouts", folder).out == paid.out
-    assert [each["reference"] for each in json.loads(shell("server", "payouts", folder, "--json").out)] == [
+    assert [row["reference"] for row in json.loads(shell("server", "payouts", folder, "--json").out)] == [
         "=SEPA 7"
     ] * 2
     for wrong in (
@@ -223,12 +225,12 @@ def test_backup(shell: Cli, tmp_path: Path) -> None:
     """Beside a server that runs, the command says where it is and how to start from it; what is missing is an error."""
     folder, target = str(tmp_path / "data"), str(tmp_path / "copy")
     with Service(tmp_path / "data"):
-        made = shell("server", "backup", folder, target)
-        assert (made.code, f"Start from it with: firsthandapi serve {target}" in made.out) == (0, True)
+        backup = shell("server", "backup", folder, target)
+        assert (backup.code, f"Start from it with: firsthandapi serve {target}" in backup.out) == (0, True)
         refused = shell("server", "backup", folder, str(tmp_path))
         assert (refused.code, "is not empty" in refused.err) == (2, True)
-        found = json.loads(shell("server", "backup", folder, target, "--json").out)
-        assert found == {"files": 0, "bytes": 0, "copied": 0, "bucket": None, "lost": [], "expired": []}
+        report = json.loads(shell("server", "backup", folder, target, "--json").out)
+        assert report == {"files": 0, "bytes": 0, "copied": 0, "bucket": None, "lost": [], "expired": []}
         aged = shell("server", "backup", folder, f"{target}2", "--keep-days", "0")
         assert f"Removed because of their age: {target}" in aged.out
         url = (tmp_path / "bucket").as_uri()
@@ -253,10 +255,10 @@ def test_a_damaged_folder_is_one_line(shell: Cli, tmp_path: Path, database: str)
     with (folder / database).open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(b"\xa5" * 4096)
-    wanted: list[list[str]] = [["backup", str(folder), str(tmp_path / "copy")]]
+    commands: list[list[str]] = [["backup", str(folder), str(tmp_path / "copy")]]
     if database == "state.db":
-        wanted.append(["erase", str(folder), "--worker", token.id])
-    for command in wanted:
+        commands.append(["erase", str(folder), "--worker", token.id])
+    for command in commands:
         refused = shell("server", *command)
         assert (refused.code, refused.out) == (2, ""), command
         assert f"{database} is damaged" in refused.err

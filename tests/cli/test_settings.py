@@ -26,12 +26,12 @@ spare_mb: 1
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `serve` starts a server with; limits are as before afterwards."""
     options: dict[str, Any] = {}
 
-    def started(_folder: Path, **given: Any) -> None:
-        options.update(given, limits=dict(LIMITS), uploads=BOUNDS.uploads, spare=BOUNDS.spare_bytes)
+    def started(_folder: Path, **arguments: Any) -> None:
+        options.update(arguments, limits=dict(LIMITS), uploads=BOUNDS.uploads, spare=BOUNDS.spare_bytes)
         raise OSError(98, "in use", "there")
 
     monkeypatch.setattr(service, "Service", started)
@@ -50,30 +50,30 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     ],
 )
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(
-    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str
+    shell: Cli, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str
 ) -> None:
     """In the folder of the server, or where --config or its variable says; a path in it is beside it."""
     (tmp_path / "data").mkdir()
     file = tmp_path / "data" / name
     file.write_text(text)
     shell("serve", str(tmp_path / "data"))
-    assert (given["port"], given["host"], given["private_webhooks"]) == (1, "127.0.0.2", True)
-    assert (given["on_request"], given["study"]) == (None, file.with_name("study.yaml"))
-    assert (given["limits"]["image"], given["uploads"], given["spare"]) == (9 << 20, 7, 1 << 20)
+    assert (options["port"], options["host"], options["private_webhooks"]) == (1, "127.0.0.2", True)
+    assert (options["on_request"], options["study"]) == (None, file.with_name("study.yaml"))
+    assert (options["limits"]["image"], options["uploads"], options["spare"]) == (9 << 20, 7, 1 << 20)
     monkeypatch.setenv("FIRSTHAND_SERVE_PORT", "2")
     monkeypatch.setenv("FIRSTHAND_SERVE_HOST", "")  # as in a compose file where nothing was filled in
     shell("serve", str(tmp_path / "data"))
-    assert (given["port"], given["host"]) == (2, "127.0.0.2")
+    assert (options["port"], options["host"]) == (2, "127.0.0.2")
     shell("serve", str(tmp_path / "data"), "--port", "3", "--log")
-    assert (given["port"], given["on_request"] is None) == (3, False)
+    assert (options["port"], options["on_request"] is None) == (3, False)
     file.rename(tmp_path / name)
     shell("serve", str(tmp_path / "data"))
-    assert (given["port"], given["host"]) == (2, "127.0.0.1")
+    assert (options["port"], options["host"]) == (2, "127.0.0.1")
     shell("serve", "--config", str(tmp_path / name), str(tmp_path / "data"))
-    assert (given["port"], given["host"]) == (2, "127.0.0.2")
+    assert (options["port"], options["host"]) == (2, "127.0.0.2")
     monkeypatch.setenv("FIRSTHAND_SERVE_CONFIG", str(tmp_path / name))
     shell("serve", str(tmp_path / "data"))
-    assert given["host"] == "127.0.0.2"
+    assert options["host"] == "127.0.0.2"
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(
-    shell: Cli, given: dict[str, Any], tmp_path: Path, text: str, why: str
+    shell: Cli, options: dict[str, Any], tmp_path: Path, text: str, why: str
 ) -> None:
     """Of a file: before anything is created."""
     (tmp_path / "serve.yaml").write_text(text)
     refused = shell("serve", str(tmp_path))
-    assert (refused.code, given) == (2, {})
+    assert (refused.code, options) == (2, {})
     assert why in refused.err
 
 
 def test_a_wrong_variable_is_refused_by_name(
-    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shell: Cli, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Of the environment, and two files with settings."""
     monkeypatch.setenv("FIRSTHAND_SERVE_PUBLIC_URI", "https://photos.example.org")
@@ -118,15 +118,15 @@ def test_a_wrong_variable_is_refused_by_name(
     for name in ("serve.yaml", "serve.toml"):
         (tmp_path / name).write_text("")
     assert "remove one of the two" in shell("serve", str(tmp_path)).err
-    assert given == {}
+    assert options == {}
 
 
 def test_a_server_may_have_many_connections(
-    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shell: Cli, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The limit of this process is raised before the server decides how many it takes."""
     calls: list[bool] = []
-    monkeypatch.setattr(descriptors, "raise_limit", lambda: calls.append(not given))
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: calls.append(not options))
     shell("serve", str(tmp_path / "data"))
-    assert given
+    assert options
     assert calls == [True]

@@ -17,8 +17,8 @@ def test_submissions_in_detail_and_in_figures(cli: Cli, fresh_server: MockServer
     work = fresh_server.submit(job.id, rating=4)
     fresh_server.submit(job.id, rating=1)
     fresh_server.clock.advance(seconds=60)
-    shown = cli("submissions", "get", work.submission_id)
-    assert "★★★★" in shown.out
+    run = cli("submissions", "get", work.submission_id)
+    assert "★★★★" in run.out
     assert "file_url" not in json.loads(cli("submissions", "get", work.submission_id, "--json").out)
     assert json.loads(cli("submissions", "get", work.submission_id, "--json", "--urls").out)["id"]
     figures = cli("submissions", "summary", job.id)
@@ -26,4 +26,4 @@ def test_submissions_in_detail_and_in_figures(cli: Cli, fresh_server: MockServer
     assert "50%" in figures.out
     assert json.loads(cli("submissions", "summary", "--json").out)["total"] == 2
     good = cli("submissions", "list", "--min-stars", "4", "--start-date", "2020-01-01T00:00:00Z", "--json")
-    assert [one["id"] for one in json.loads(good.out)] == [work.submission_id]
+    assert [submission["id"] for submission in json.loads(good.out)] == [work.submission_id]

@@ -40,25 +40,25 @@ def test_a_name_and_a_spec_make_a_key(tmp_path: Path) -> None:
     )
     fields = job_fields(tmp_path / "job.yaml", idempotency_key=None, max_spend_cents=5, name="signs")
     assert fields["idempotency_key"] == key
-    others = [
+    other_keys = [
         key_of(tmp_path, "signs-2"),
         key_of(tmp_path, "signs", files_needed=2),
         key_of(tmp_path, "signs", location={"latitude": 1.5, "longitude": 2, "radius_km": 3}),
     ]
-    assert len({key, *others}) == 4
+    assert len({key, *other_keys}) == 4
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "in_spec"), [(" ", None, None), ("signs", "a-key", None), ("signs", None, "a-key")]
+    ("name", "argument", "in_spec"), [(" ", None, None), ("signs", "a-key", None), ("signs", None, "a-key")]
 )
 def test_a_name_that_makes_no_key_is_refused(
-    tmp_path: Path, name: str, given: str | None, in_spec: str | None
+    tmp_path: Path, name: str, argument: str | None, in_spec: str | None
 ) -> None:
     """An empty one, and one beside a key, of which nobody knows which counts."""
     more = {} if in_spec is None else {"idempotency_key": in_spec}
     (tmp_path / "job.json").write_text(json.dumps({**JOB, **more}), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="--name"):
-        job_fields(tmp_path / "job.json", idempotency_key=given, max_spend_cents=None, name=name)
+        job_fields(tmp_path / "job.json", idempotency_key=argument, max_spend_cents=None, name=name)
 
 
 def test_a_folder_in_a_few_lines(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ def enter(path: Path) -> None:
         pass
 
 
-def test_a_folder_that_a_failed_command_made_is_taken_away(here: Cli, tmp_path: Path) -> None:
+def test_a_folder_that_a_failed_command_made_is_taken_away(runner: Cli, tmp_path: Path) -> None:
     """And nothing beside it."""
-    ran = here("files", "download", "job_01KBCDEFGHJKMNPQRSTVWXYZ00", "--dest", "signs")
+    ran = runner("files", "download", "job_01KBCDEFGHJKMNPQRSTVWXYZ00", "--dest", "signs")
     assert ran.code == 1
     fail_in(tmp_path / "other", enter)
     fail_in(tmp_path / "bare", Path.exists)
@@ -43,17 +43,17 @@ def test_a_folder_that_a_failed_command_made_is_taken_away(here: Cli, tmp_path: 
 
 def test_what_is_in_a_folder_stays(tmp_path: Path) -> None:
     """One that was there, one with a file, such as the record of an order, and one that another process is in."""
-    other = FolderLock(tmp_path / "taken", WRITER)
+    lock = FolderLock(tmp_path / "taken", WRITER)
 
     def enter_after_another(path: Path) -> None:
         enter(path)
-        assert other.acquire()
+        assert lock.acquire()
 
     (tmp_path / "old").mkdir()
     fail_in(tmp_path / "old", enter)
     fail_in(tmp_path / "full", lambda path: folder_of(path, [b"1"]))
     fail_in(tmp_path / "taken", enter_after_another)
-    other.release()
+    lock.release()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "old", "taken"]
     assert len([*(tmp_path / "full" / "data").iterdir()]) == 1
 

@@ -96,7 +96,7 @@ def test_the_root_help_shows_groups_and_exit_codes(shell: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (("jobs", "list", "--status", "done"), get_args(JobStatus)),
         (("submissions", "list", "--status", "done"), get_args(SubmissionStatus)),
@@ -118,7 +118,7 @@ def test_the_root_help_shows_groups_and_exit_codes(shell: Cli) -> None:
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_2(
-    shell: Cli, arguments: tuple[str, ...], told: tuple[str, ...]
+    shell: Cli, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     """It names what is allowed, and needs neither key nor network."""
     run = shell(*arguments)
@@ -126,7 +126,7 @@ def test_a_usage_error_is_one_line_and_exit_2(
     assert run.err.startswith("firsthandapi: ")
     assert run.err.count("\n") == 1
     assert "Value error" not in run.err
-    for word in told:
+    for word in words:
         assert word in run.err
 
 
@@ -219,16 +219,16 @@ def test_a_program_that_acts_for_a_person_gets_plain_lines(tmp_path: Path) -> No
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key, "AI_AGENT": "x"}
         job_id = completed_job(server, 2)
         with server.client() as client:
-            (key,) = (each.id for each in client.api_keys.list() if each.environment == "live")
+            (key,) = (api_key.id for api_key in client.api_keys.list() if api_key.environment == "live")
         commands = (
             *(f"files download {job_id} --dest signs", f"files list {job_id}", "jobs --help"),
             *(f"keys revoke {key}", "jobs get job_1 --json"),
         )
-        shown = on_terminal(*commands, cwd=tmp_path, columns=40, code=EACH, **place)
-    assert "2 of 2 files" in shown
-    assert "pass --yes to revoke it anyway" in shown
-    assert not set("\x1b\r╭│━") & set(shown)
-    failed = shown.splitlines()[-1]
+        output = on_terminal(*commands, cwd=tmp_path, columns=40, code=EACH, **place)
+    assert "2 of 2 files" in output
+    assert "pass --yes to revoke it anyway" in output
+    assert not set("\x1b\r╭│━") & set(output)
+    failed = output.splitlines()[-1]
     assert json.loads(failed)["error"]["exit_code"] == 1
     assert "No such job" in json.loads(failed)["error"]["message"]
 
@@ -263,8 +263,8 @@ def test_help_loads_only_the_command_that_is_asked_for() -> None:
 def test_each_command_is_in_the_table() -> None:
     """A command of a module of several; other modules have one command, or a group, of their own name."""
     for module in sorted(set(_MODULES.values())):
-        made = typer.main.get_command(import_module(f"firsthandapi.cli.{module}").app)
+        command = typer.main.get_command(import_module(f"firsthandapi.cli.{module}").app)
         if module.replace("_", "-") not in _MODULES:
-            assert getattr(made, "commands", {made.name: made}).keys() <= _MODULES.keys(), (
+            assert getattr(command, "commands", {command.name: command}).keys() <= _MODULES.keys(), (
                 f"COMMANDS of cli/app.py: {module}"
             )
