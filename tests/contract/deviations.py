@@ -62,56 +62,60 @@ def delivered(breaks: str, change: Callable[[Delivery], Delivery | None]) -> Wro
 def on(line: str, change: Change) -> Change:
     """A change at one endpoint."""
     method, path = line.split()
-    return lambda it: change(it) if it.at(method, path) else None
+    return lambda call: change(call) if call.at(method, path) else None
 
 
 def fields(line: str, **values: Any) -> Change:
     """Other fields, in an object or in each item of a list; a function gets the value, None leaves the field out."""
 
-    def change(it: Passing) -> None:
-        if it.status < 300 and it.body:
-            found = it.json
-            for item in found["data"] if found.get("object") == "list" else [found]:
+    def change(call: Passing) -> None:
+        if call.status < 300 and call.body:
+            answer = call.json
+            for item in answer["data"] if answer.get("object") == "list" else [answer]:
                 for name, value in values.items():
                     if value is None:
                         item.pop(name, None)
                     elif name in item or not callable(value):
                         item[name] = value(item[name]) if callable(value) else value
-            it.say(found)
+            call.say(answer)
 
     return on(line, change)
 
 
 def data(line: str, change: Callable[[list[Any]], list[Any]]) -> Change:
     """Other items in a list."""
-    return on(line, lambda it: it.status == 200 and it.say({**it.json, "data": change(it.json["data"])}))
+    return on(
+        line, lambda call: call.status == 200 and call.say({**call.json, "data": change(call.json["data"])})
+    )
 
 
-def becomes(line: str, before: int, after: int, body: Any = None) -> Change:
+def becomes(line: str, source: int, target: int, body: Any = None) -> Change:
     """Another status where there was this one."""
-    return on(line, lambda it: it.status == before and it.say(it.json if body is None else body, after))
+    return on(
+        line, lambda call: call.status == source and call.say(call.json if body is None else body, target)
+    )
 
 
 def deaf(line: str, *, header: str = "", parameter: str = "") -> Change:
     """A header or a parameter is ignored."""
 
-    def change(it: Passing) -> None:
-        it.headers.pop(header, None)
-        it.query = urlencode([(name, each) for name, each in query(it).items() if name != parameter])
+    def change(call: Passing) -> None:
+        call.headers.pop(header, None)
+        call.query = urlencode([(name, value) for name, value in query(call).items() if name != parameter])
 
     return on(line, change)
 
 
-def query(it: Passing) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(it.query).items()}
+def query(call: Passing) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(call.query).items()}
 
 
 def misread(line: str, parameter: str) -> Change:
     """A time is read as if its offset were none."""
 
-    def change(it: Passing) -> None:
-        if parameter in (found := query(it)):
-            it.query = urlencode({**found, parameter: found[parameter][:19] + "Z"})
+    def change(call: Passing) -> None:
+        if parameter in (parameters := query(call)):
+            call.query = urlencode({**parameters, parameter: parameters[parameter][:19] + "Z"})
 
     return on(line, change)
 
@@ -119,28 +123,28 @@ def misread(line: str, parameter: str) -> Change:
 def body(line: str, **values: Any) -> Change:
     """A request as if its body had these fields; None leaves a field out."""
 
-    def change(it: Passing) -> None:
-        found = {**json.loads(it.sent or b"{}"), **values}
-        it.sent = json.dumps({name: value for name, value in found.items() if value is not None}).encode()
+    def change(call: Passing) -> None:
+        payload = {**json.loads(call.sent or b"{}"), **values}
+        call.sent = json.dumps({name: value for name, value in payload.items() if value is not None}).encode()
 
     return on(line, change)
 
 
-def cut(it: Passing) -> None:
+def cut(call: Passing) -> None:
     """Fractions in a body are cut off."""
-    found = json.loads(it.sent) if it.at("POST", "/v1/jobs") else {}
-    if any(isinstance(value, float) for value in found.values()):
-        whole = {name: int(value) if isinstance(value, float) else value for name, value in found.items()}
-        it.sent = json.dumps(whole).encode()
+    payload = json.loads(call.sent) if call.at("POST", "/v1/jobs") else {}
+    if any(isinstance(value, float) for value in payload.values()):
+        whole = {name: int(value) if isinstance(value, float) else value for name, value in payload.items()}
+        call.sent = json.dumps(whole).encode()
 
 
 def error(**values: Any) -> Change:
     """Errors with other fields; None leaves a field out."""
 
-    def change(it: Passing) -> None:
-        if it.status >= 400 and it.path.startswith("/v1"):
-            found = {**it.json["error"], **values}
-            it.say({"error": {name: value for name, value in found.items() if value is not None}})
+    def change(call: Passing) -> None:
+        if call.status >= 400 and call.path.startswith("/v1"):
+            details = {**call.json["error"], **values}
+            call.say({"error": {name: value for name, value in details.items() if value is not None}})
 
     return change
 
@@ -148,11 +152,11 @@ def error(**values: Any) -> Change:
 def header(name: str, value: str | Callable[[str], str] | None) -> Change:
     """Another value of a header; None leaves it out."""
 
-    def change(it: Passing) -> None:
-        if name in it.reply:
-            it.reply[name] = value(it.reply[name]) if callable(value) else value or ""
+    def change(call: Passing) -> None:
+        if name in call.reply:
+            call.reply[name] = value(call.reply[name]) if callable(value) else value or ""
             if value is None:
-                del it.reply[name]
+                del call.reply[name]
 
     return change
 
@@ -160,73 +164,74 @@ def header(name: str, value: str | Callable[[str], str] | None) -> Change:
 def owner(line: str) -> Change:
     """Whoever has any key is the owner."""
     return on(
-        line, lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")
+        line,
+        lambda call: "authorization" in call.headers and call.headers.update(authorization="Bearer OWNER"),
     )
 
 
 def part(content: bytes = b"", **headers: str) -> Change:
     """Downloads with other bytes in a part, or other headers; an empty one is left out."""
 
-    def change(it: Passing) -> None:
-        if it.status < 300:
-            it.body = content if content and it.status == 206 else it.body
-            it.reply.update({name.replace("_", "-"): value for name, value in headers.items()})
-            it.reply = {name: value for name, value in it.reply.items() if value}
+    def change(call: Passing) -> None:
+        if call.status < 300:
+            call.body = content if content and call.status == 206 else call.body
+            call.reply.update({name.replace("_", "-"): value for name, value in headers.items()})
+            call.reply = {name: value for name, value in call.reply.items() if value}
 
     return on(FILE, change)
 
 
-def fresh(it: Passing) -> None:
+def fresh(call: Passing) -> None:
     """Each POST is a first one."""
-    if it.method == "POST" and 0 < len(it.headers.get("idempotency-key", "")) < 200:
-        it.headers["idempotency-key"] += str(time.monotonic_ns())
+    if call.method == "POST" and 0 < len(call.headers.get("idempotency-key", "")) < 200:
+        call.headers["idempotency-key"] += str(time.monotonic_ns())
 
 
 def stored_errors() -> Change:
     """An error is kept for its key."""
-    kept: dict[str, tuple[Any, int]] = {}
+    responses: dict[str, tuple[Any, int]] = {}
 
-    def change(it: Passing) -> None:
-        key = it.headers.get("idempotency-key", "")
-        if key in kept:
-            it.say(*kept[key])
-        elif it.method == "POST" and 400 <= it.status != 401:
-            kept[key] = (it.json, it.status)
+    def change(call: Passing) -> None:
+        key = call.headers.get("idempotency-key", "")
+        if key in responses:
+            call.say(*responses[key])
+        elif call.method == "POST" and 400 <= call.status != 401:
+            responses[key] = (call.json, call.status)
 
     return change
 
 
-def offset_ask(it: Passing) -> None:
+def offset_ask(call: Passing) -> None:
     """Cursors are offsets: what is posted meanwhile moves the pages."""
-    found = query(it)
-    if it.at("GET", "/v1/jobs") and "limit" in found:
-        start = int(found.pop("cursor", "0") or 0)
-        it.notes["offset"] = start
-        it.query = urlencode({**found, "limit": int(found["limit"]) + start})
+    parameters = query(call)
+    if call.at("GET", "/v1/jobs") and "limit" in parameters:
+        start = int(parameters.pop("cursor", "0") or 0)
+        call.notes["offset"] = start
+        call.query = urlencode({**parameters, "limit": int(parameters["limit"]) + start})
 
 
-def offset_tell(it: Passing) -> None:
-    if "offset" in it.notes and it.status == 200:
-        found = it.json
-        left = found["data"][it.notes["offset"] :]
-        cursor = str(it.notes["offset"] + len(left)) if found["has_more"] else None
-        it.say({**found, "data": left, "next_cursor": cursor})
+def offset_tell(call: Passing) -> None:
+    if "offset" in call.notes and call.status == 200:
+        page = call.json
+        rows = page["data"][call.notes["offset"] :]
+        cursor = str(call.notes["offset"] + len(rows)) if page["has_more"] else None
+        call.say({**page, "data": rows, "next_cursor": cursor})
 
 
-def on_page_two(it: Passing) -> None:
+def on_page_two(call: Passing) -> None:
     """With a cursor, filters are forgotten."""
-    for name in {"status", "type", "event_type"} & query(it).keys() if "cursor" in it.query else ():
-        it.say({**it.json, "data": [{**item, name: "another"} for item in it.json["data"]]})
+    for name in {"status", "type", "event_type"} & query(call).keys() if "cursor" in call.query else ():
+        call.say({**call.json, "data": [{**item, name: "another"} for item in call.json["data"]]})
 
 
 def repeated() -> Callable[[Delivery], Delivery | None]:
     """An event comes once only."""
     seen: set[Any] = set()
 
-    def change(it: Delivery) -> Delivery | None:
-        key = (it.event.get("id"), it.headers.get("x-firsthandapi-signature"))
+    def change(delivery: Delivery) -> Delivery | None:
+        key = (delivery.event.get("id"), delivery.headers.get("x-firsthandapi-signature"))
         seen.add(key) if (is_new := key not in seen) else None
-        return it if is_new else None
+        return delivery if is_new else None
 
     return change
 
@@ -234,73 +239,73 @@ def repeated() -> Callable[[Delivery], Delivery | None]:
 def event(**values: Any) -> Callable[[Delivery], Delivery]:
     """Events with other fields; None leaves a field out."""
 
-    def change(it: Delivery) -> Delivery:
-        found = {name: each for name, each in {**it.event, **values}.items() if each is not None}
-        return replace(it, body=json.dumps(found).encode())
+    def change(delivery: Delivery) -> Delivery:
+        payload = {name: value for name, value in {**delivery.event, **values}.items() if value is not None}
+        return replace(delivery, body=json.dumps(payload).encode())
 
     return change
 
 
 def event_data(**values: Any) -> Callable[[Delivery], Delivery]:
-    return lambda it: event(data={**it.event["data"], **values})(it)
+    return lambda delivery: event(data={**delivery.event["data"], **values})(delivery)
 
 
 def everywhere(change: Change) -> Change:
     """A change of all responses in JSON."""
-    return lambda it: change(it) if it.reply.get("content-type") == "application/json" else None
+    return lambda call: change(call) if call.reply.get("content-type") == "application/json" else None
 
 
 def raw(change: Callable[[bytes], bytes]) -> Change:
     """Another body, byte for byte."""
-    return lambda it: setattr(it, "body", change(it.body))
+    return lambda call: setattr(call, "body", change(call.body))
 
 
 def once(change: Callable[[str], str]) -> Change:
     """Another idempotency key, also where there is none."""
 
-    def changed(it: Passing) -> None:
-        if it.method == "POST":
-            it.headers["idempotency-key"] = change(it.headers.get("idempotency-key", ""))
+    def changed(call: Passing) -> None:
+        if call.method == "POST":
+            call.headers["idempotency-key"] = change(call.headers.get("idempotency-key", ""))
 
     return changed
 
 
 def a_page(**values: Any) -> Change:
     """Other fields of pages."""
-    return lambda it: it.status == 200 and b'"list"' in it.body and it.say({**it.json, **values})
+    return lambda call: call.status == 200 and b'"list"' in call.body and call.say({**call.json, **values})
 
 
 def put(word: str, line: str, **lost: Any) -> Change:
     """A PATCH that names `word` is taken for a PUT: what it does not name is lost."""
-    return lambda it: word.encode() in it.sent and body(line, **lost)(it)
+    return lambda call: word.encode() in call.sent and body(line, **lost)(call)
 
 
-def unlimited(it: Passing) -> None:
+def unlimited(call: Passing) -> None:
     """Whoever asks for too much gets all."""
-    it.query = it.query.replace("limit=101", "limit=100").replace("limit=0", "limit=1")
+    call.query = call.query.replace("limit=101", "limit=100").replace("limit=0", "limit=1")
 
 
 def other_hashes(items: list[Any]) -> list[Any]:
     return [{**item, **({"content_hash": "0" * 64} if number else {})} for number, item in enumerate(items)]
 
 
-def no_cursor(it: Passing) -> None:
-    deaf(f"{it.method} {it.path}", parameter="cursor")(it)
+def no_cursor(call: Passing) -> None:
+    deaf(f"{call.method} {call.path}", parameter="cursor")(call)
 
 
-def anybody(it: Passing) -> None:
-    it.headers.setdefault("authorization", "Bearer OWNER")
+def anybody(call: Passing) -> None:
+    call.headers.setdefault("authorization", "Bearer OWNER")
 
 
 def dwindling() -> Change:
     """Each time it is read, the balance is a cent less."""
     reads = iter(range(10_000))
-    return lambda it: fields(CREDITS, balance_cents=lambda cents: cents - next(reads))(it)
+    return lambda call: fields(CREDITS, balance_cents=lambda cents: cents - next(reads))(call)
 
 
-def html(it: Passing) -> None:
-    if it.status == 404:
-        it.body, it.reply["content-type"] = b"<html>Not found</html>", "text/html"
+def html(call: Passing) -> None:
+    if call.status == 404:
+        call.body, call.reply["content-type"] = b"<html>Not found</html>", "text/html"
 
 
 NOTHING = {"object": "list", "data": [], "has_more": False, "next_cursor": None}
@@ -333,17 +338,17 @@ def stale(body: bytes, secret: str, _: object) -> str:
 
 def soon_expired(signer: Any, method: str, path: str, query: Any, now: float) -> tuple[str, str] | None:
     """A URL that dies after an hour, whatever it says."""
-    made = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    return ("AccessDenied", "Expired") if now >= made + 3600 else _check(signer, method, path, query, now)
+    start = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    return ("AccessDenied", "Expired") if now >= start + 3600 else _check(signer, method, path, query, now)
 
 
 _check = signing.Signer.check
 
 
-def in_bytes(it: Passing) -> None:
+def in_bytes(call: Passing) -> None:
     """A description may have 5,000 bytes."""
-    if b"\\u306f" * 5000 in it.sent:
-        body(NEW_JOB, description="x" * 5001)(it)
+    if b"\\u306f" * 5000 in call.sent:
+        body(NEW_JOB, description="x" * 5001)(call)
 
 
 class Cached:
@@ -354,28 +359,28 @@ class Cached:
         self._secrets: dict[str, str] = {}
         self._revoked = set[str]()
 
-    def ask(self, it: Passing) -> None:
-        key = it.headers.get("authorization", "").removeprefix("Bearer ")
+    def ask(self, call: Passing) -> None:
+        key = call.headers.get("authorization", "").removeprefix("Bearer ")
         if key in self._used & self._revoked:
-            it.headers["authorization"] = "Bearer OWNER"
+            call.headers["authorization"] = "Bearer OWNER"
         self._used.add(key)
 
-    def tell(self, it: Passing) -> None:
-        if it.at("POST", "/v1/api_keys") and it.status == 201:
-            self._secrets[it.json["id"]] = it.json["secret"]
-        elif it.at("POST", "/v1/api_keys/:id/revoke"):
-            self._revoked.add(self._secrets[it.path.split("/")[3]])
+    def tell(self, call: Passing) -> None:
+        if call.at("POST", "/v1/api_keys") and call.status == 201:
+            self._secrets[call.json["id"]] = call.json["secret"]
+        elif call.at("POST", "/v1/api_keys/:id/revoke"):
+            self._revoked.add(self._secrets[call.path.split("/")[3]])
 
 
-def gzipped(it: Passing) -> None:
+def gzipped(call: Passing) -> None:
     """A gateway that compresses all JSON."""
-    if it.body and it.reply.get("content-type") == "application/json":
-        it.body, it.reply["content-encoding"] = gzip.compress(it.body), "gzip"
+    if call.body and call.reply.get("content-type") == "application/json":
+        call.body, call.reply["content-encoding"] = gzip.compress(call.body), "gzip"
 
 
 def by_default(line: str, **values: str) -> Change:
     """A parameter that is left out has another value than it should."""
-    return on(line, lambda it: setattr(it, "query", urlencode({**values, **query(it)})))
+    return on(line, lambda call: setattr(call, "query", urlencode({**values, **query(call)})))
 
 
 def hours_later(moment: str) -> str:
@@ -388,14 +393,17 @@ WRONG = [
     # every endpoint
     asked("key[* key_missing", anybody),
     asked("key_unknown key_scheme", owner(ME)),
-    asked("scope[*", lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")),
-    told("unknown[* paths_unknown", lambda it: it.status == 404 and it.say(it.json, 403)),
+    asked(
+        "scope[*",
+        lambda call: "authorization" in call.headers and call.headers.update(authorization="Bearer OWNER"),
+    ),
+    told("unknown[* paths_unknown", lambda call: call.status == 404 and call.say(call.json, 403)),
     told("every_response[json_text]", everywhere(raw(lambda body: b"\xef\xbb\xbf" + body))),
     told("every_response[json_text]", on(ME, raw(lambda body: body[:-1] + b',"x":NaN}'))),
     told("every_response[json_text]", on(ME, raw(lambda body: body[:-1] + b',"id":1,"id":2}'))),
     told("every_response[json_text]", on(ME, raw(lambda body: body.decode().encode("utf-16")))),
     told("every_response[json_type]", header("content-type", "text/html")),
-    told("every_response[account_headers]", lambda it: it.status >= 400 and it.reply.pop(REMAINING, None)),
+    told("every_response[account_headers]", lambda call: call.status >= 400 and call.reply.pop(REMAINING, None)),
     told("every_response[account_headers] headers_credits", header("x-firsthandapi-credits-remaining", None)),
     told("every_response[date]", header("date", "Sat, 28 Nov 2020 00:00:00 GMT")),
     told("every_response[date]", header("date", "yesterday")),
@@ -404,20 +412,20 @@ WRONG = [
     told("headers_rate", header(REMAINING, "1000000")),
     told("headers_rate_reset", header(RESET, lambda value: value + "000")),
     told("headers_credits", header("x-firsthandapi-credits-remaining", lambda value: value + ".00")),
-    told("every_response[envelope] key_missing", lambda it: it.status == 401 and it.say({"error": "no"})),
+    told("every_response[envelope] key_missing", lambda call: call.status == 401 and call.say({"error": "no"})),
     told("every_response[envelope] key_missing", error(request_id=None)),
     told("every_response[uncompressed]", gzipped),
     told("errors_request_ids", error(request_id="req_01JP0000000000000000000000")),
     told("every_response[request_id]", header("x-request-id", "req_1")),
     told("paths_unknown every_response[envelope]", html),
     told("paths_method", becomes("DELETE /v1/me", 405, 404)),
-    told("bodies_large", lambda it: len(it.sent) > 1 << 20 and it.say({}, 500)),
+    told("bodies_large", lambda call: len(call.sent) > 1 << 20 and call.say({}, 500)),
     asked("strangers", owner(JOB)),
     told("signup_fields", becomes("POST /v1/auth/signup", 400, 422)),
     told("signup", fields("POST /v1/auth/signup", api_key="fh_live_other")),
     told("limits", header("retry-after", None)),
-    told("limits", lambda it: it.status == 429 and it.reply.update({REMAINING: "1"})),
-    told("limits_reset", lambda it: it.status == 200 and it.reply.update({REMAINING: "0"})),
+    told("limits", lambda call: call.status == 429 and call.reply.update({REMAINING: "1"})),
+    told("limits_reset", lambda call: call.status == 200 and call.reply.update({REMAINING: "0"})),
     # money
     told("credits", fields(CREDITS, currency="eur")),
     told("credits", fields(CREDITS, held_cents=7)),
@@ -471,22 +479,22 @@ WRONG = [
     told("jobs_rate_stars", becomes(RATE, 400, 200)),
     told("jobs_rate_early idempotency_errors", becomes(RATE, 409, 200)),
     asked("jobs_wait_timeout jobs_wait_change", deaf(JOB, header="prefer")),
-    told("jobs_wait_finished", on(JOB, lambda it: it.headers.get("prefer") == "wait=20" and it.say({}, 409))),
+    told("jobs_wait_finished", on(JOB, lambda call: call.headers.get("prefer") == "wait=20" and call.say({}, 409))),
     told("jobs_wait_most", header("preference-applied", "wait=600")),
-    told("jobs_wait_malformed", on(JOB, lambda it: it.headers.get("prefer") == "wait=soon" and it.say({}, 400))),
+    told("jobs_wait_malformed", on(JOB, lambda call: call.headers.get("prefer") == "wait=soon" and call.say({}, 400))),
     # lists
     told("list_page[*", a_page(has_more=True, next_cursor=None)),
     told("list_page[*", a_page(has_more=False, next_cursor="x")),
     told("list_page[*", a_page(has_more="no")),
     told("list_page[*", a_page(object="page")),
-    told("list_page[list_jobs]", on(JOBS, lambda it: it.say({**it.json, "data": None}))),
-    told("list_page[list_files]", on(FILES, lambda it: it.say({"object": "list", "data": [], "has_more": False}))),
-    told("list_page[list_jobs]", on(JOBS, lambda it: it.say([]))),
+    told("list_page[list_jobs]", on(JOBS, lambda call: call.say({**call.json, "data": None}))),
+    told("list_page[list_files]", on(FILES, lambda call: call.say({"object": "list", "data": [], "has_more": False}))),
+    told("list_page[list_jobs]", on(JOBS, lambda call: call.say([]))),
     told("list_page[list_jobs]", data(JOBS, lambda items: items[::-1])),
     asked("list_limit[*", unlimited),
     asked("list_cursor[* list_walk[* -list_walk[list_transactions] list_filter[list_jobs-status]", no_cursor),
     told("list_walk[list_transactions]", data(TRANSACTIONS, lambda items: items[-1:]), live=True),
-    told("list_filters[*", lambda it: it.status == 400 and it.method == "GET" and it.say(NOTHING, 200)),
+    told("list_filters[*", lambda call: call.status == 400 and call.method == "GET" and call.say(NOTHING, 200)),
     told("list_filter[list_jobs-status] list_filter[*-type] -list_filter[list_transactions-type]", on_page_two),
     asked("list_filter[list_jobs-status]", deaf(JOBS, parameter="status")),
     told("list_filter[list_jobs-status]", data(JOBS, lambda _: [])),
@@ -571,9 +579,9 @@ WRONG = [
     told("events_listed", data(EVENTS, lambda _: [])),
     told("events_replay", fields("POST /v1/webhook_events/:id/replay", id="evt_01JP0000000000000000000000")),
     delivered("deliveries_envelope", event(created_at=None)),
-    delivered("deliveries_signature deliveries_rotated", lambda it: replace(it, headers={})),
-    delivered("deliveries_signature", lambda it: replace(it, headers={"x-firsthandapi-signature": "sha256=1"})),
-    delivered("deliveries_signature", lambda it: replace(it, body=it.body.replace(b"1", b"2") + b" ")),
+    delivered("deliveries_signature deliveries_rotated", lambda post: replace(post, headers={})),
+    delivered("deliveries_signature", lambda post: replace(post, headers={"x-firsthandapi-signature": "sha256=1"})),
+    delivered("deliveries_signature", lambda post: replace(post, body=post.body.replace(b"1", b"2") + b" ")),
     Wrong("deliveries_signature", patched=(deliveries, "signature", stale)),
     delivered("deliveries_ids", event(id="evt_01JP0000000000000000000000")),
     delivered("deliveries_submission", event_data(status="scored")),
@@ -584,7 +592,7 @@ WRONG = [
     # idempotency keys
     Wrong("idempotency_day", patched=(app, "DAY", 3600)),
     told("idempotency_marked", header("idempotent-replayed", None)),
-    told("idempotency[* -idempotency[*cancel]", lambda it: it.status == 409 and it.say({}, 201)),
+    told("idempotency[* -idempotency[*cancel]", lambda call: call.status == 409 and call.say({}, 201)),
     asked("idempotency_required[*", once(lambda key: key or f"{time.monotonic_ns()}")),
     asked("idempotency_whole", once(lambda key: key[:32])),
     asked("idempotency_whole", once(str.lower)),

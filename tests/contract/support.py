@@ -42,7 +42,7 @@ class Outcomes:
 
     def all(self, outcome: str) -> set[str]:
         """The promises of which this came."""
-        return {name for name, each in self.of.items() if each == outcome}
+        return {name for name, result in self.of.items() if result == outcome}
 
 
 # The promises to try, and the address and the API key of the server that is to keep them.
@@ -100,7 +100,7 @@ def run(outcomes: Outcomes, *arguments: str, url: str, key: str, code: int | Non
         "junitxml",
     )
     options = ["-q", "-s", "--assert=plain", *(f"-pno:{name}" for name in plugins), f"--rootdir={ROOT}"]
-    where = [] if any("::" in each for each in arguments) else [str(ROOT / "contract")]
+    where = [] if any("::" in argument for argument in arguments) else [str(ROOT / "contract")]
     with patch.dict(os.environ, environment):
         ended = pytest.main(
             [*where, *arguments, f"--url={url}", *options, f"-c{ROOT / 'pyproject.toml'}"], plugins=[outcomes]
@@ -124,11 +124,11 @@ class Passing:
 
     def at(self, method: str, path: str) -> bool:
         """Whether it is a request for this endpoint; `*` is any method, and `:id` any id."""
-        wanted, found = path.split("/"), self.path.split("/")
+        pattern, segments = path.split("/"), self.path.split("/")
         return (
             method in ("*", self.method)
-            and len(wanted) == len(found)
-            and all(part in (":id", other) for part, other in zip(wanted, found, strict=True))
+            and len(pattern) == len(segments)
+            and all(part in (":id", segment) for part, segment in zip(pattern, segments, strict=True))
         )
 
     @property
@@ -166,9 +166,9 @@ class Deviating(MockServer):
         take, change = Receiver.take, deviation.deliver
 
         def changed(receiver: Receiver, delivery: Delivery) -> None:
-            found = delivery if change is None else change(delivery)
-            if found is not None:
-                take(receiver, found)
+            replacement = delivery if change is None else change(delivery)
+            if replacement is not None:
+                take(receiver, replacement)
 
         self.deviation = deviation
         try:

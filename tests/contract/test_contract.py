@@ -89,12 +89,12 @@ def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
     """Never more than it says, and nothing in the end; no purchase is paid."""
     most = 0
 
-    def watch(it: Passing) -> None:
+    def watch(call: Passing) -> None:
         nonlocal most
         if (
-            it.at("POST", "/v1/jobs")
-            and it.status == 201
-            and it.headers["authorization"].endswith(server.api_key)
+            call.at("POST", "/v1/jobs")
+            and call.status == 201
+            and call.headers["authorization"].endswith(server.api_key)
         ):
             most = max(most, held())
 
@@ -116,8 +116,8 @@ def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
 
 def test_every_endpoint_of_the_contract_has_promises() -> None:
     """So that a new endpoint is tried as well."""
-    lists = {each.name for each in OPERATIONS if each.is_list}
-    assert {each.operation for each in LISTS} == lists, "add a row to LISTS in contract/test_lists.py"
+    lists = {operation.name for operation in OPERATIONS if operation.is_list}
+    assert {row.operation for row in LISTS} == lists, "add a row to LISTS in contract/test_lists.py"
 
 
 def test_each_promise_names_a_section_of_the_contract() -> None:
@@ -143,9 +143,9 @@ def test_each_promise_names_a_section_of_the_contract() -> None:
 def test_a_failure_says_what_was_promised_what_was_sent_and_what_came(server: Deviating) -> None:
     """And nothing else: no traceback, and no key."""
 
-    def cheaper(it: Passing) -> None:
-        if it.at("POST", "/v1/jobs") and it.status == 201:
-            it.say({**it.json, "total_cost_cents": 38})
+    def cheaper(call: Passing) -> None:
+        if call.at("POST", "/v1/jobs") and call.status == 201:
+            call.say({**call.json, "total_cost_cents": 38})
 
     with server.telling(cheaper):
         outcomes = tried("-kjobs_create_cost", url=server.url, key=server.test_api_key)
@@ -167,11 +167,11 @@ def test_no_key_is_in_a_failure(
 ) -> None:
     """Neither one that has the form of a key, nor one that a server has made up."""
 
-    def show(it: Passing) -> None:
-        if it.at("POST", "/v1/api_keys") and it.status == 201:
-            it.say({**it.json, "secret": "a-secret-without-a-prefix"})
-        elif it.path != "/v1/me":
-            it.say({"seen": it.headers.get("authorization", ""), "secret": "whsec_shown"}, 500)
+    def show(call: Passing) -> None:
+        if call.at("POST", "/v1/api_keys") and call.status == 201:
+            call.say({**call.json, "secret": "a-secret-without-a-prefix"})
+        elif call.path != "/v1/me":
+            call.say({"seen": call.headers.get("authorization", ""), "secret": "whsec_shown"}, 500)
 
     with server.telling(show):
         outcomes = tried("-kkey or credits or list_jobs", url=server.url, key=server.test_api_key)
@@ -185,9 +185,9 @@ def test_no_key_is_in_a_failure(
 def test_a_failed_limit_shows_the_request_that_was_not_refused(server: Deviating) -> None:
     """Not the one that lifts the limit again after it."""
 
-    def pass_all(it: Passing) -> None:
-        if it.status == 429:
-            it.say({}, 200)
+    def pass_all(call: Passing) -> None:
+        if call.status == 429:
+            call.say({}, 200)
 
     with server.telling(pass_all):
         outcomes = tried("-ktest_limits", url=server.url, key=server.test_api_key)
@@ -230,7 +230,7 @@ def test_a_stopped_run_leaves_nothing_behind(stop: signal.Signals) -> None:
             text=True,
         )
         ends = time.monotonic() + 120
-        while not any("wait" in each.headers.get("prefer", "") for each in server.requests):
+        while not any("wait" in request.headers.get("prefer", "") for request in server.requests):
             assert time.monotonic() < ends
             time.sleep(0.02)
         out, err = stopped(process, stop)
@@ -256,9 +256,9 @@ def test_a_job_in_a_response_that_cannot_be_read(
 ) -> None:
     """The same request, sent again, finds it; if not, what is left is said once, and a live key holds no more."""
 
-    def hide(it: Passing) -> None:
-        if it.at("POST", "/v1/jobs") and it.status == 201:
-            it.say({}, status)
+    def hide(call: Passing) -> None:
+        if call.at("POST", "/v1/jobs") and call.status == 201:
+            call.say({}, status)
 
     with Deviating() as server:
         if read == "later":
@@ -271,24 +271,24 @@ def test_a_job_in_a_response_that_cannot_be_read(
         jobs = [job for job in server._world.state.jobs.values() if job.account.environment == "live"]
         held = sum(job.escrow.held for job in jobs)
     assert jobs
-    left = re.findall("could not be removed: (.*)", capfd.readouterr().out)
+    leftovers = re.findall("could not be removed: (.*)", capfd.readouterr().out)
     words = f"POST /v1/jobs: its outcome is unknown ({status} without an id)"
-    assert {*left} == (set() if read == "later" else {words})
+    assert {*leftovers} == (set() if read == "later" else {words})
     assert held == 0 if read == "later" else 0 < held <= MAX_HELD_CENTS
 
 
-def stop_at_cancellation(it: Passing) -> None:
+def stop_at_cancellation(call: Passing) -> None:
     """It fails as a server that stands still, which is a reason to stop a run."""
-    if it.at("POST", "/v1/jobs/:id/cancel"):
-        it.say({"error": {}}, 500)
+    if call.at("POST", "/v1/jobs/:id/cancel"):
+        call.say({"error": {}}, 500)
 
 
 def test_what_cannot_be_removed_is_reported(server: Deviating, capfd: pytest.CaptureFixture[str]) -> None:
     """So that a person removes it."""
     with server.telling(stop_at_cancellation):
         tried("-kjobs_create_cost", url=server.url, key=server.test_api_key, code=0)
-    left = re.findall(r"could not be removed: job_\w+: (.*)", capfd.readouterr().out)
-    assert left == ['not cancelled (500 {"error": {}})']
+    leftovers = re.findall(r"could not be removed: job_\w+: (.*)", capfd.readouterr().out)
+    assert leftovers == ['not cancelled (500 {"error": {}})']
 
 
 def test_ctrl_c_while_a_run_removes_what_it_created_says_what_is_left(
@@ -300,11 +300,11 @@ def test_ctrl_c_while_a_run_removes_what_it_created_says_what_is_left(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Server, "remove", interrupt)
-    before = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         tried("-kjobs_create_cost", url=server.url, key=server.test_api_key)
     gc.collect()  # a fixture that pytest could not end any more ends here, in the thread that may set a signal
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == handler
     out = re.sub(r"job_\w+", "job_…", capfd.readouterr().out)
     assert re.findall("could not be removed: (.*)", out) == [
         "job_…: not cancelled (its removal was stopped)",
@@ -316,12 +316,12 @@ def test_ctrl_c_while_a_run_removes_what_it_created_says_what_is_left(
 # --- keys, addresses, and limits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [{}, {"key": "fh_test_1"}, {"url": "http://127.0.0.1:1"}])
+@pytest.mark.parametrize("arguments", [{}, {"key": "fh_test_1"}, {"url": "http://127.0.0.1:1"}])
 def test_without_an_address_or_a_key_a_run_says_what_to_do(
-    given: dict[str, str], capfd: pytest.CaptureFixture[str]
+    arguments: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And collects nothing."""
-    assert tried(**given, code=pytest.ExitCode.USAGE_ERROR).tests == {}
+    assert tried(**arguments, code=pytest.ExitCode.USAGE_ERROR).tests == {}
     words = "python -m pytest contract --url http://127.0.0.1:8080 [--read-only]"
     assert words in capfd.readouterr().err
 
@@ -338,9 +338,9 @@ def test_an_address_that_is_none_is_refused(
 ) -> None:
     """Before a request, and without what must not be shown."""
     tried(url=url, key="fh_test_1", code=pytest.ExitCode.USAGE_ERROR)
-    said = "".join(capfd.readouterr())
-    assert message in said
-    assert "s3cret" not in said
+    output = "".join(capfd.readouterr())
+    assert message in output
+    assert "s3cret" not in output
 
 
 def test_no_other_run_collects_it() -> None:
@@ -370,10 +370,10 @@ def test_a_limit_is_waited_for(server: Deviating, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(contract.server.time, "sleep", pauses.append)
     refusals = iter([True])
 
-    def refuse(it: Passing) -> None:
-        if it.path == "/v1/billing/credits" and next(refusals, False):
-            it.say({"error": {}}, 429)
-            it.reply["retry-after"] = "17"
+    def refuse(call: Passing) -> None:
+        if call.path == "/v1/billing/credits" and next(refusals, False):
+            call.say({"error": {}}, 429)
+            call.reply["retry-after"] = "17"
 
     with server.telling(refuse):
         tried("-ktest_credits", url=server.url, key=server.test_api_key, code=0)
@@ -383,9 +383,9 @@ def test_a_limit_is_waited_for(server: Deviating, monkeypatch: pytest.MonkeyPatc
 # --- servers that are none ------------------------------------------------------------------------------
 
 
-def says(capfd: pytest.CaptureFixture[str], words: str, url: str, **given: str) -> None:
+def says(capfd: pytest.CaptureFixture[str], words: str, url: str, **arguments: str) -> None:
     """That a run ends with these words, and not with a failure for each promise."""
-    outcomes = tried("--patience=0.5", url=url, **{"key": "fh_test_x", **given})
+    outcomes = tried("--patience=0.5", url=url, **{"key": "fh_test_x", **arguments})
     assert outcomes.of == {}
     captured = capfd.readouterr()
     assert words in captured.out + captured.err

@@ -44,10 +44,10 @@ def turns(server: Deviating, wrongs: Sequence[Wrong]) -> Iterator[Turn]:
         with Deviating(**dict(wrong.options)) if wrong.options else nullcontext(server) as running:
             key = running.api_key if wrong.live else running.test_api_key
 
-            def ask(it: Passing, wrong: Wrong = wrong, key: str = key) -> None:
-                wrong.deviation.ask(it)
-                if it.headers.get("authorization") == "Bearer OWNER":
-                    it.headers["authorization"] = f"Bearer {key}"
+            def ask(call: Passing, wrong: Wrong = wrong, key: str = key) -> None:
+                wrong.deviation.ask(call)
+                if call.headers.get("authorization") == "Bearer OWNER":
+                    call.headers["authorization"] = f"Bearer {key}"
 
             names = broken(wrong)
             assert names, f"no promise has such a name: {wrong.breaks}"

@@ -41,9 +41,9 @@ def collected_from_people(folder: Path, stack: ExitStack) -> Dataset:
         assert person.send("/join", "/join", **BOXES).status_code == 303
         assert upload(person, team.path(job)).status_code == 303
         people.append(token.id)
-    first, *others = [each.id for each in job.submissions]
+    first, *other_ids = [submission.id for submission in job.submissions]
     assert team.visit("reviewer").rate(first, 5).status_code == 303
-    for submission in others:
+    for submission in other_ids:
         team.score(submission, 4, rated_by="rules")
     dataset = team.buyer.files.download_all(job.id, folder / "people")
     assert len(dataset) == 3
@@ -81,12 +81,12 @@ def cells_of(dataset: Dataset) -> dict[str, str]:
         "Files": sections[title],
         **{name: sections.get(name, "") for name in ("Ratings", "License", "Consent")},
     }
-    said = {
+    text_by_name = {
         name: " ".join(line for line in text.splitlines() if line and line[0] != "|").strip()
         for name, text in cells.items()
     }
-    said["`rai:hasSyntheticData`"] = "" if synthetic is None else str(synthetic).lower()
-    plain = {name: re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", text) for name, text in said.items()}
+    text_by_name["`rai:hasSyntheticData`"] = "" if synthetic is None else str(synthetic).lower()
+    plain = {name: re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", text) for name, text in text_by_name.items()}
     return {name: DAYS.sub("on 2026-11-30", text) or "–" for name, text in plain.items()}
 
 

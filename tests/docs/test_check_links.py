@@ -10,11 +10,11 @@ from check_links import problems
 NAVIGATION = '<nav><a href="./">Home</a> <a href="other/">Other</a></nav>'
 
 
-def build(site: Path, home: str = "", other: str = "") -> list[str]:
+def build(site: Path, home: str = "", other_page: str = "") -> list[str]:
     """What is said of a site of two pages with these bodies."""
     (site / "other").mkdir()
     (site / "index.html").write_text(f"{NAVIGATION}<h1 id='top'>Home</h1>{home}", encoding="utf-8")
-    (site / "other" / "index.html").write_text(f"<h1 id='names'>Other</h1>{other}", encoding="utf-8")
+    (site / "other" / "index.html").write_text(f"<h1 id='names'>Other</h1>{other_page}", encoding="utf-8")
     for folder in (site, site / "other"):
         (folder / "index.md").touch()
     (site / "sitemap.xml").write_text("<loc>https://example.com/</loc>", encoding="utf-8")
@@ -73,15 +73,15 @@ def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "found"), [("other/#names", []), ("gone/", ["old/index.html: ../gone/ leads nowhere"])]
+    ("target", "expected"), [("other/#names", []), ("gone/", ["old/index.html: ../gone/ leads nowhere"])]
 )
-def test_an_old_address_leads_to_the_new_one(tmp_path: Path, target: str, found: list[str]) -> None:
+def test_an_old_address_leads_to_the_new_one(tmp_path: Path, target: str, expected: list[str]) -> None:
     """A page that moved needs no place in the navigation, and its new address exists."""
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "index.html").write_text(
         f'<noscript><meta http-equiv="refresh" content="0;url=../{target}"></noscript>', encoding="utf-8"
     )
-    assert build(tmp_path) == found
+    assert build(tmp_path) == expected
 
 
 def test_a_site_that_was_not_built_is_named(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ def test_each_page_works_as_it_stands(
             assert printed.endswith("all ran\n")
         else:
             for program_folder, script, _, variables in programs:
-                left = run_here(script, cwd=Path(program_folder), **variables)
+                namespace = run_here(script, cwd=Path(program_folder), **variables)
                 with warnings.catch_warnings():  # a client that is left open closes with a reader's process
                     warnings.simplefilter("ignore", ResourceWarning)
-                    left.clear()
+                    namespace.clear()
                     gc.collect()
         if tests:
             output = run([*PYTEST, *map(str, tests)], servers[pages[0].name], tmp_path)
@@ -147,12 +147,12 @@ def test_each_page_works_as_it_stands(
                     assert_shows(printed, command.shown)
 
 
-def assert_shows(printed: str, shown: str) -> None:
+def assert_shows(printed: str, expected: str) -> None:
     """The lines that a page shows are among those printed, in their order; ids and numbers are others each time."""
     lines = iter(printed.splitlines())
-    for line in shown.splitlines():
+    for line in expected.splitlines():
         pattern = re.sub(r"[0-9A-Z]{26}|\d+", r"\\w+", re.escape(line))
-        assert line == "…" or any(re.fullmatch(pattern, each) for each in lines), line
+        assert line == "…" or any(re.fullmatch(pattern, candidate) for candidate in lines), line
 
 
 def run_command(command: str, server: MockServer, cli: Cli) -> str | None:
@@ -201,13 +201,13 @@ def with_ids(argument: str, server: MockServer) -> str:
     def job(client: FirstHandClient) -> str:
         for job in client.jobs.list(status="completed"):
             return job.id
-        made = client.jobs.create_and_wait(
+        new_job = client.jobs.create_and_wait(
             description="Photos of street signs in daylight",
             files_needed=1,
             accepted_formats=["image/jpeg"],
             price_per_file_cents=50,
         )
-        return made.id
+        return new_job.id
 
     makers: dict[str, Callable[[FirstHandClient], str]] = {
         "job_…": job,
@@ -227,16 +227,16 @@ def with_ids(argument: str, server: MockServer) -> str:
 
 def test_no_block_gets_past_the_tests() -> None:
     """A fence that scripts/snippets.py does not know, such as ```py, would be shown and never run."""
-    known = re.compile(
+    opening_pattern = re.compile(
         r"```(python|sh|text|yaml|json|toml|ini)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml|make) \}$"
     )
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = path.read_text(encoding="utf-8")
         fences = re.findall(r"^ *((?:`{3,}|~{3,}).*)$", text, re.MULTILINE)
-        assert [opening for opening in fences[::2] if not known.match(opening)] == [], path
+        assert [opening for opening in fences[::2] if not opening_pattern.match(opening)] == [], path
         assert set(fences[1::2]) <= {"```"}, path
-        shown = re.findall(r"^ *``` \{.*\n *(.*)$", text, re.MULTILINE)
-        assert all(line.startswith("--8<-- ") for line in shown), (
+        contents = re.findall(r"^ *``` \{.*\n *(.*)$", text, re.MULTILINE)
+        assert all(line.startswith("--8<-- ") for line in contents), (
             path
         )  # `{ .python }` is for whole files alone
 
@@ -254,7 +254,7 @@ def test_python_is_not_hidden_in_text() -> None:
         )
         for block in map(textwrap.dedent, blocks):
             with suppress(SyntaxError):
-                if any(isinstance(each, PROGRAM) for each in ast.walk(ast.parse(block))):
+                if any(isinstance(node, PROGRAM) for node in ast.walk(ast.parse(block))):
                     hidden.append(path.name)
     assert set(hidden) == NOT_RUN
 
@@ -262,7 +262,7 @@ def test_python_is_not_hidden_in_text() -> None:
 def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:
     """The first thing that a newcomer runs leaves what it says on disk, and prints it."""
     (readme,) = (page for page in PAGES if page.name == "readme")
-    program = next(each for each in readme.programs if "jobs.collect" in each.source)
+    program = next(candidate for candidate in readme.programs if "jobs.collect" in candidate.source)
     (tmp_path / "ten_lines.py").write_text(program.source, encoding="utf-8")
     with MockServer(speed=60) as server:
         output = run(["ten_lines.py"], server, tmp_path)

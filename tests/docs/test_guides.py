@@ -58,7 +58,7 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
     """By the recipe of the guide, with Git and, in the place of DVC, what it does here: a clone is that version, buys
     nothing again, and keeps what was excluded out."""
     guide = (GUIDES / "versions.md").read_text(encoding="utf-8").partition("## With Git and DVC")[2]
-    client, kept, clone = quick_client, tmp_path / "cache", tmp_path / "clone"
+    client, cache, clone = quick_client, tmp_path / "cache", tmp_path / "clone"
 
     def collect(dest: Path) -> Dataset:
         return client.jobs.collect(
@@ -87,25 +87,25 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
                 git(*arguments)
             case ["dvc", "add", *media]:
                 for path in map(Path, media):
-                    shutil.copytree(tmp_path / path, kept / path)
+                    shutil.copytree(tmp_path / path, cache / path)
                     (tmp_path / f"{path}.dvc").touch()
                     with (tmp_path / path.parent / ".gitignore").open("a") as ignored:
                         ignored.write(f"/{path.name}\n")
             case ["echo", pattern, ">>", name]:
                 with (tmp_path / name).open("a") as ignored:
                     ignored.write(f"{pattern}\n")
-            case other:
-                pytest.fail(f"the recipe has a line that this test does not know: {other}")
+            case words:
+                pytest.fail(f"the recipe has a line that this test does not know: {words}")
     git("clone", "-q", str(tmp_path), str(clone))
     assert not [*clone.rglob("*.jpg"), *clone.glob("signs/.firsthandapi/*lock"), *clone.rglob("*.bin")]
-    shutil.copytree(kept, clone, dirs_exist_ok=True)
+    shutil.copytree(cache, clone, dirs_exist_ok=True)
     assert Dataset.open(clone / "signs", version=version).verify()
     paths = [*dataset.path.iterdir(), *(dataset.path / ROOM).glob("*[!k]")]
     assert [path.name for path in paths if path.stem not in guide] == []
     jobs = len(list(client.jobs.list()))
-    again = collect(clone / "signs")
-    assert ([row.file_id for row in again.excluded], len(again)) == ([out.file_id], 1)
-    assert (again.verify().ok, len(list(client.jobs.list())), again.write_lock()) == (True, jobs, version)
+    repeat = collect(clone / "signs")
+    assert ([row.file_id for row in repeat.excluded], len(repeat)) == ([out.file_id], 1)
+    assert (repeat.verify().ok, len(list(client.jobs.list())), repeat.write_lock()) == (True, jobs, version)
 
 
 # Words that a reader in America would not say, and what to write instead.
@@ -149,7 +149,7 @@ def test_no_banned_word_is_shown() -> None:
         *source.rglob("*.py"),
     ]
     files += source.rglob("languages/*.json")
-    found = [
+    hits = [
         f"{path.relative_to(root).as_posix()}: {' '.join(match[0].split())!r}: write {instead}"
         for path in files
         if path.name != "CHANGELOG.md" and "_sync" not in path.parts
@@ -157,4 +157,4 @@ def test_no_banned_word_is_shown() -> None:
         for word, instead in BANNED.items()
         for match in re.finditer(word, text)
     ]
-    assert found == []
+    assert hits == []

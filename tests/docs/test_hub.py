@@ -24,7 +24,7 @@ def test_a_dataset_is_pushed_to_the_hub(tmp_path: Path) -> None:
     section = GUIDE.read_text(encoding="utf-8").partition("## On the Hugging Face Hub")[2]
     (publish, *_) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
     colors = ("red", "blue", "green", "white")
-    dataset = folder_of(tmp_path / "signs", [jpeg(image.new("RGB", (48, 36), each)) for each in colors])
+    dataset = folder_of(tmp_path / "signs", [jpeg(image.new("RGB", (48, 36), color)) for color in colors])
     dataset.write_card(license="MIT")
     program = (
         f"from firsthandapi import Dataset\ndataset = Dataset.open('signs')\n{publish}\n"

@@ -48,9 +48,9 @@ def airflow() -> Iterator[None]:
     }
     with pytest.MonkeyPatch.context() as patch:
         for module, classes in names.items():
-            found: Any = types.ModuleType(module)
-            vars(found).update((name, type(name, (), {})) for name in classes)
-            patch.setitem(sys.modules, module, found)
+            stub: Any = types.ModuleType(module)
+            vars(stub).update((name, type(name, (), {})) for name in classes)
+            patch.setitem(sys.modules, module, stub)
         yield
     sys.modules.pop("firsthandapi.airflow", None)
 
@@ -60,13 +60,13 @@ def resolve(path: str) -> Any:
     module = path
     while module:
         try:
-            found: Any = importlib.import_module(module)
+            target: Any = importlib.import_module(module)
         except ModuleNotFoundError:
             module = module.rpartition(".")[0]
             continue
         for name in path[len(module) + 1 :].split(".") if path != module else ():
-            found = getattr(found, name)
-        return found
+            target = getattr(target, name)
+        return target
     raise LookupError(path)
 
 
@@ -83,7 +83,7 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
     missing = [
         name
         for name in public
-        if f"{module}.{name}" not in SHOWN and not any(getattr(home, name) is each for each in objects)
+        if f"{module}.{name}" not in SHOWN and not any(getattr(home, name) is item for item in objects)
     ]
     assert missing == [], "each public name needs a `:::` block in docs/reference, a type in types.md"
 
@@ -103,13 +103,13 @@ def test_every_resource_is_in_the_reference_whole() -> None:
         assert "filters" not in options
 
 
-def functions_of(shown: Any) -> list[Any]:
+def functions_of(subject: Any) -> list[Any]:
     """The object if it is a function, or its public methods if it is a class."""
-    if not inspect.isclass(shown):
-        return [shown] if inspect.isfunction(shown) else []
+    if not inspect.isclass(subject):
+        return [subject] if inspect.isfunction(subject) else []
     members = [
         value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-        for name, value in vars(shown).items()
+        for name, value in vars(subject).items()
         if name[0] != "_"
     ]
     return [member for member in members if inspect.isfunction(member)]
@@ -118,8 +118,8 @@ def functions_of(shown: Any) -> list[Any]:
 @pytest.mark.parametrize("path", [path for path, options in SHOWN.items() if "members: false" not in options])
 def test_every_parameter_in_the_reference_is_explained(path: str) -> None:
     """Whoever reads a signature finds each of its names in the text below it."""
-    shown = resolve(path)
-    for function in functions_of(shown):
+    subject = resolve(path)
+    for function in functions_of(subject):
         text = inspect.getdoc(function) or ""
         assert text, function
         names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
@@ -129,14 +129,14 @@ def test_every_parameter_in_the_reference_is_explained(path: str) -> None:
 @pytest.mark.parametrize("path", SHOWN)
 def test_every_field_in_the_reference_is_explained(path: str) -> None:
     """The reference shows no field by itself: what the class's docstring does not name, nobody finds."""
-    shown = resolve(path)
-    if not inspect.isclass(shown) or issubclass(shown, Params) or shown is Fault:
+    model = resolve(path)
+    if not inspect.isclass(model) or issubclass(model, Params) or model is Fault:
         return  # those two say which method explains them
-    if issubclass(shown, pydantic.BaseModel):
-        names = list(shown.model_fields)
+    if issubclass(model, pydantic.BaseModel):
+        names = list(model.model_fields)
     else:
-        names = [field.name for field in dataclasses.fields(shown)] if dataclasses.is_dataclass(shown) else []
-    text = "".join(base.__doc__ or "" for base in shown.__mro__)
+        names = [field.name for field in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else []
+    text = "".join(base.__doc__ or "" for base in model.__mro__)
     assert [name for name in names if not re.search(rf"^ +{name}\b|, {name}\b", text, re.MULTILINE)] == []
 
 
@@ -174,8 +174,8 @@ def test_the_contract_lists_every_endpoint() -> None:
     )
     scopes = {ANY_SCOPE: "any", NO_KEY: "no key"}
     served = {
-        f"{each.method} {each.path.replace('{id}', ':id')}": scopes.get(each.scope, f"`{each.scope}`")
-        for each in OPERATIONS
+        f"{route.method} {route.path.replace('{id}', ':id')}": scopes.get(route.scope, f"`{route.scope}`")
+        for route in OPERATIONS
     }
     advice = "each endpoint needs a row in a table of docs/contract.md §2"
     assert {endpoint: scope for endpoint, scope, _ in rows} == served, advice
@@ -188,8 +188,8 @@ def test_the_contract_lists_every_field_of_a_job() -> None:
     first = "".join(re.findall(r"^\| (`[^|]+)\|", contract, re.MULTILINE))
     taken = {name for name in JobCreateParams.model_fields if f"`{name}`" not in first}
     (row,) = re.findall(r"^\| Job \|.*$", contract, re.MULTILINE)
-    shown = {name for name in Job.model_fields if f"`{name}`" not in row}
-    assert (taken, shown) == (set(), set()), "docs/contract.md, §2 and §3"
+    hidden_fields = {name for name in Job.model_fields if f"`{name}`" not in row}
+    assert (taken, hidden_fields) == (set(), set()), "docs/contract.md, §2 and §3"
 
 
 def test_every_pointer_into_the_contract_leads_somewhere() -> None:
