@@ -67,16 +67,16 @@ def test_whoever_asks_for_files_alone_pays_for_no_submission(server: MockServer,
     """The list of files costs what it did; the columns of submissions cost a request per hundred, once."""
     job_id = completed_job(server, 2)
     files = FirstHandFileSystem(server.api_key, server.url, skip_instance_cache=True)
-    before = len(server.requests)
+    start = len(server.requests)
     paths = files.glob(f"{job_id}/*.jpg")
     assert files.cat(paths).keys() == {*files.ls(job_id, detail=False)}
     records = urls.files([job_id], 1)
-    assert not any("submissions" in call for call in api(server, before))
+    assert not any("submissions" in call for call in api(server, start))
     assert [*files.glob(f"{job_id}/*")] == [*paths, f"{job_id}/metadata.jsonl"]
     assert files.cat_file(f"{job_id}/metadata.jsonl")
     urls.completed(records[:1])
     urls.completed(records)
-    assert [call for call in api(server, before) if "submissions" in call] == [
+    assert [call for call in api(server, start) if "submissions" in call] == [
         f"GET /v1/jobs/{job_id}/submissions"
     ] * 2
 

@@ -50,8 +50,8 @@ class Run:
     steps: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = {"api-key": self.server.api_key, "base-url": self.server.url, "max-spend-cents": "1000"}
-        self.inputs = {**given, **self.inputs}
+        defaults = {"api-key": self.server.api_key, "base-url": self.server.url, "max-spend-cents": "1000"}
+        self.inputs = {**defaults, **self.inputs}
         for name, about in ACTION["inputs"].items():
             assert about.get("required") or "default" in about
             self.inputs.setdefault(name, about.get("default", ""))
@@ -102,8 +102,8 @@ class Run:
             timeout=300,
         )
         self.output += done.stdout + done.stderr
-        found = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
-        self.steps[step.get("id", "")] = found
+        results = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
+        self.steps[step.get("id", "")] = results
         return done.returncode == 0
 
     def play(self, step: dict[str, Any]) -> None:
@@ -122,21 +122,23 @@ class Run:
         self.steps[step.get("id", "")] = {"artifact-url": UPLOADED}
 
     def holds(self, condition: str) -> bool:
-        known = {
+        values = {
             "inputs.artifact != ''": self.inputs["artifact"] != "",
             "!contains(inputs.dest, '://')": "://" not in self.inputs["dest"],
         }
-        return all(known[part] for part in condition.split(" && "))
+        return all(values[part] for part in condition.split(" && "))
 
     def resolve(self, value: object) -> str:
-        known = {
+        values = {
             "runner.temp": str(self.temp),
             **{f"inputs.{name}": value for name, value in self.inputs.items()},
             **{
-                f"steps.{step}.outputs.{n}": v for step, found in self.steps.items() for n, v in found.items()
+                f"steps.{step}.outputs.{n}": v
+                for step, results in self.steps.items()
+                for n, v in results.items()
             },
         }
-        return re.sub(r"\$\{\{ (\S+) \}\}", lambda match: known[match[1]], str(value))
+        return re.sub(r"\$\{\{ (\S+) \}\}", lambda match: values[match[1]], str(value))
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -172,8 +174,8 @@ def test_a_spec_becomes_a_verified_artifact(server: MockServer, tmp_path: Path) 
     assert "| Cost | $1.50 |" in summary
     assert re.search(r"\| Stars \| ★+ \d", summary)
     assert summary.endswith(f"\n[Look at the first files]({UPLOADED})\n")
-    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not any(server.api_key.encode() in content for content in [run.output.encode(), *kept])
+    contents = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(server.api_key.encode() in content for content in [run.output.encode(), *contents])
 
 
 @pytest.mark.slow
@@ -181,12 +183,12 @@ def test_a_spec_becomes_a_verified_artifact(server: MockServer, tmp_path: Path) 
 def test_another_run_of_the_same_spec_and_name_buys_nothing(server: MockServer, tmp_path: Path) -> None:
     """On a fresh disk, with one more comment in the spec."""
     assert Run(tmp_path / "1", server, inputs()).run()
-    again = Run(tmp_path / "2", server, inputs(dest="elsewhere"))
-    spec = again.workspace / "job.yaml"
+    rerun = Run(tmp_path / "2", server, inputs(dest="elsewhere"))
+    spec = rerun.workspace / "job.yaml"
     spec.write_text("# reviewed\n" + spec.read_text(encoding="utf-8"), encoding="utf-8")
-    assert again.run(), again.output
-    assert again.artifacts == {}
-    assert len(Dataset.open(again.workspace / "elsewhere")) == 3
+    assert rerun.run(), rerun.output
+    assert rerun.artifacts == {}
+    assert len(Dataset.open(rerun.workspace / "elsewhere")) == 3
     assert jobs_bought(server) == 1
 
 
@@ -208,7 +210,7 @@ def test_a_bucket_gets_the_files(server: MockServer, tmp_path: Path) -> None:
 
 @needs_bash
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "words"),
     [
         ({"timeout": "0"}, "::error title=Timed out::"),
         ({"spec": "$(touch pwned); x.yaml"}, "could not read $(touch pwned)"),
@@ -216,13 +218,13 @@ def test_a_bucket_gets_the_files(server: MockServer, tmp_path: Path) -> None:
         ({"name": '"; touch pwned; "', "timeout": "$(touch pwned)"}, "timeout"),
     ],
 )
-def test_a_run_that_fails_says_why(tmp_path: Path, options: dict[str, str], said: str) -> None:
+def test_a_run_that_fails_says_why(tmp_path: Path, options: dict[str, str], words: str) -> None:
     """Nothing is uploaded, and an input is never run as a command."""
     # Only a gate needs files; a job that is done before it is looked at does not time out.
     with MockServer(speed=120 if "gate" in options else 0) as server:
         run = Run(tmp_path, server, {**inputs(artifact="signs"), **options})
         assert not run.run()
-    assert said in run.output
+    assert words in run.output
     assert run.artifacts == {}
     assert not (run.workspace / "pwned").exists()
 
@@ -241,7 +243,7 @@ def test_no_input_is_pasted_into_a_script() -> None:
 def test_the_example_gives_what_the_action_takes() -> None:
     """Each input that it must have, and none that it does not know; the key comes from a secret."""
     workflow = yaml.safe_load((ROOT / "examples" / "ci" / "dataset.yml").read_text(encoding="utf-8"))
-    (step,) = [each for each in workflow["jobs"]["collect"]["steps"] if "firsthandapi" in each["uses"]]
+    (step,) = [entry for entry in workflow["jobs"]["collect"]["steps"] if "firsthandapi" in entry["uses"]]
     assert step["uses"] == f"firsthandapi/firsthandapi-python@v{firsthandapi.__version__.split('.')[0]}"
     required = {name for name, about in ACTION["inputs"].items() if about.get("required")}
     assert required <= set(step["with"]) <= set(ACTION["inputs"])

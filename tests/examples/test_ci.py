@@ -184,7 +184,7 @@ class Runner:
         return {"event_name": self.event, "ref": self.ref}[compared[1]] == compared[2]
 
     def resolve(self, value: object) -> str:
-        known = {
+        values = {
             "github.run_id": "4711",
             "github.run_attempt": str(self.attempt),
             **{f"secrets.{name}": value for name, value in self.secrets.items()},
@@ -192,8 +192,8 @@ class Runner:
         }
 
         def look_up(match: re.Match[str]) -> str:
-            assert match[1] in known, f"the runner does not know the expression {match[1]}"
-            return known[match[1]]
+            assert match[1] in values, f"the runner does not know the expression {match[1]}"
+            return values[match[1]]
 
         return re.sub(r"\$\{\{\s*(.*?)\s*\}\}", look_up, str(value))
 
@@ -226,7 +226,7 @@ def runner(server: MockServer, repository: Path, attempt: int = 1) -> Runner:
 
 
 def posts(server: MockServer) -> int:
-    return sum((each.method, each.path) == ("POST", "/v1/jobs") for each in server.requests)
+    return sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests)
 
 
 @needs_bash
@@ -239,10 +239,10 @@ def test_collect_brings_a_verified_artifact(server: MockServer, repository: Path
     dataset = Dataset.open(run.artifact)
     state = dataset.verify()
     assert (len(dataset), state.ok, state.diary) == (3, True, True)
-    (sent,) = [each for each in server.requests if (each.method, each.path) == ("POST", "/v1/jobs")]
+    (sent,) = [call for call in server.requests if (call.method, call.path) == ("POST", "/v1/jobs")]
     assert sent.headers["idempotency-key"] == "acme/signs-4711"
-    kept = [path.read_bytes() for path in run.artifact.rglob("*") if path.is_file()]
-    assert not any(server.api_key.encode() in content for content in [run.output.encode(), *kept])
+    contents = [path.read_bytes() for path in run.artifact.rglob("*") if path.is_file()]
+    assert not any(server.api_key.encode() in content for content in [run.output.encode(), *contents])
 
 
 @pytest.mark.slow
@@ -252,10 +252,10 @@ def test_a_rerun_buys_nothing_with_nothing_but_the_key(server: MockServer, repos
     workflow = load(EXAMPLES / "ci" / "collect.yml")
     assert runner(server, repository).run(workflow)
     shutil.rmtree(repository.parent / "cache")
-    again = runner(server, repository, attempt=2)
-    assert again.run(workflow), again.output
-    assert again.artifact is not None
-    assert len(Dataset.open(again.artifact)) == 3
+    rerun = runner(server, repository, attempt=2)
+    assert rerun.run(workflow), rerun.output
+    assert rerun.artifact is not None
+    assert len(Dataset.open(rerun.artifact)) == 3
     with server.client() as client:
         assert len(list(client.jobs.list())) == 1
     assert posts(server) == 1
@@ -384,6 +384,6 @@ def test_a_workflow_has_no_more_rights_than_it_needs(path: Path) -> None:
 def test_the_guide_shows_what_is_tested() -> None:
     """Every workflow and the spec of its job are on the page, as the files that these tests run."""
     guide = GUIDE.read_text(encoding="utf-8")
-    shown = re.findall(r'^ *--8<-- "examples/ci/(\S+)"$', guide, re.MULTILINE)
-    assert sorted(shown) == sorted(path.name for path in (EXAMPLES / "ci").iterdir())
+    names = re.findall(r'^ *--8<-- "examples/ci/(\S+)"$', guide, re.MULTILINE)
+    assert sorted(names) == sorted(path.name for path in (EXAMPLES / "ci").iterdir())
     assert "```yaml" not in guide

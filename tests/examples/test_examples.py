@@ -39,8 +39,8 @@ def environment(server: MockServer, **more: str) -> dict[str, str]:
 
 def settings(server: MockServer) -> dict[str, str]:
     """The two variables, and how it prints."""
-    given = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
-    return {**given, "PYTHONIOENCODING": "utf-8"}
+    variables = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+    return {**variables, "PYTHONIOENCODING": "utf-8"}
 
 
 def run_outside(server: MockServer, cwd: Path, *arguments: str, **variables: str) -> str:
@@ -192,8 +192,8 @@ def test_collect_and_train(server: MockServer, tmp_path: Path, run: Run) -> None
     accuracy, baseline = map(float, re.findall(r"[01]\.\d\d", output))
     assert baseline == pytest.approx(max(indoor, outdoor) / (indoor + outdoor), abs=0.005)
     assert accuracy > baseline + 0.2
-    said = output.splitlines()[:3]
-    assert run(script).splitlines()[:3] == said
+    first_lines = output.splitlines()[:3]
+    assert run(script).splitlines()[:3] == first_lines
     assert len(jobs(server)) == posts(server) == 1
 
 

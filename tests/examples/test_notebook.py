@@ -73,17 +73,17 @@ def test_the_notebook(tmp_path: Path, subtests: pytest.Subtests) -> None:
     folder = tmp_path / "notebook"
     folder.mkdir()
     outputs = outputs_of_a_run(folder)
-    printed = [output for each in outputs.values() for output in each]
+    printed = [output for cell in outputs.values() for output in cell]
     with subtests.test("no cell raises, prints to stderr or warns, the second time either"):
         assert [output for output in printed if output["output_type"] in ("error", "stream")] == []
     with subtests.test("a gallery shows all files of the dataset, each with stars and labels"):
-        shown = html_of(outputs["dataset"])
-        assert shown.count("<figure") == 12
-        assert shown.count("stars") >= 12
-        assert shown.count('src="data:') == 12
-        assert '<img src="data:image/jpeg;base64,' in shown
-        assert '<audio controls preload="metadata" src="data:audio/mpeg;base64,' in shown
-        assert '<video controls preload="metadata" src="data:video/mp4;base64,' in shown
+        page = html_of(outputs["dataset"])
+        assert page.count("<figure") == 12
+        assert page.count("stars") >= 12
+        assert page.count('src="data:') == 12
+        assert '<img src="data:image/jpeg;base64,' in page
+        assert '<audio controls preload="metadata" src="data:audio/mpeg;base64,' in page
+        assert '<video controls preload="metadata" src="data:video/mp4;base64,' in page
     with subtests.test("the job is a card, the page a gallery without media; and two tables"):
         assert "12 of 12 files approved" in html_of(outputs["job"])
         assert html_of(outputs["page"]).count("not downloaded") == 6
@@ -98,13 +98,13 @@ def test_the_notebook(tmp_path: Path, subtests: pytest.Subtests) -> None:
             assert word not in saved
     with subtests.test("it is kept with the kinds of outputs that a run has, small, and without a secret"):
         text = NOTEBOOK.read_text(encoding="utf-8")
-        kept = {cell["id"]: cell["outputs"] for cell in json.loads(text)["cells"] if cell.get("outputs")}
-        assert kept.keys() == outputs.keys(), "run: make pictures"
-        for name, saved_outputs in kept.items():
-            assert [sorted(each["data"]) for each in saved_outputs] == [
-                sorted(each["data"]) for each in outputs[name]
+        cells = {cell["id"]: cell["outputs"] for cell in json.loads(text)["cells"] if cell.get("outputs")}
+        assert cells.keys() == outputs.keys(), "run: make pictures"
+        for name, saved_outputs in cells.items():
+            assert [sorted(output["data"]) for output in saved_outputs] == [
+                sorted(output["data"]) for output in outputs[name]
             ]
-        assert html_of(kept["dataset"]).count("<figure") == 12
+        assert html_of(cells["dataset"]).count("<figure") == 12
         assert len(text) < 600_000
         for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", "/home/", "/tmp/", str(ROOT)):
             assert word not in text

@@ -72,15 +72,15 @@ def test_a_server_takes_it(scorer: ModuleType, tmp_path: Path) -> None:
             world = service.world
             for kind in ("small", "sharp"):
                 with world.lock:
-                    kept, now = world.state.jobs[posted.id], world.clock.now()
-                    file = capture(kept, "image/png", now, rating=4, given=photo(kind), annotations=None)
-                    sent = world.jobs.submit(kept, [file], now)
+                    open_job, now = world.state.jobs[posted.id], world.clock.now()
+                    file = capture(open_job, "image/png", now, rating=4, given=photo(kind), annotations=None)
+                    sent = world.jobs.submit(open_job, [file], now)
             wait_until(lambda: (sent.id, sent.attempt) not in service.programs[0].taken())
             with world.lock:
                 world.jobs.score(sent, world.clock.now(), Verdict([5]))
-            (found,) = client.files.list(posted.id)
-            assert found.ai_star_rating == 5
-            assert found.annotations is not None
-            assert found.annotations.model_dump()["color_palette"][0] in ("#204060", "#f0e0c0")
-            seen = [(each.status, each.ai_star_rating) for each in client.submissions.list(posted.id)]
+            (scored_file,) = client.files.list(posted.id)
+            assert scored_file.ai_star_rating == 5
+            assert scored_file.annotations is not None
+            assert scored_file.annotations.model_dump()["color_palette"][0] in ("#204060", "#f0e0c0")
+            seen = [(work.status, work.ai_star_rating) for work in client.submissions.list(posted.id)]
             assert seen == [("approved", 5), ("rejected", 1)]

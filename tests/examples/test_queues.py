@@ -71,8 +71,8 @@ class Sqs:
 
     def _counted(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
-        return sum(map(int, found.values()))
+        attributes = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(map(int, attributes.values()))
 
     def close(self) -> None:
         self._server.stop()
@@ -133,10 +133,10 @@ def test_an_event_is_worked_on_once(running: tuple[Queue, Receiver], monkeypatch
     queue, receiver = running
     queue.stop()
     job_id = receiver.finish_job()
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[500]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[500]]
     queue.start()
     receiver.server.clock.advance(minutes=1)
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[500, 204]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[500, 204]]
     assert receiver.post_signed(JOB_COMPLETED % ("evt_forged", "forged"), "whsec_guessed") == 400
     assert queue.left() == 3
     receiver.notes.mkdir()  # where a file was to be written
@@ -146,9 +146,9 @@ def test_an_event_is_worked_on_once(running: tuple[Queue, Receiver], monkeypatch
 
     with worker(receiver) as process:
         wait_until(lambda: failures() > 0 and queue.left() == 1, process)
-        before = failures()
+        failure_count = failures()
         # As soon as it has failed: killed while it tries again, it would hold its claim for five minutes.
-        wait_until(lambda: failures() > before, process)
+        wait_until(lambda: failures() > failure_count, process)
     assert queue.left() == 1
     receiver.notes.rmdir()
     receiver.client.webhooks.events.replay(receiver.deliveries(job_id)[0].event_id)

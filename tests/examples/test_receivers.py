@@ -52,10 +52,10 @@ def accepts(port: int) -> bool:
 def commands(example: Path, port: int) -> list[list[str]]:
     """What the example's first lines say it is started with, run by this Python, at another port."""
     (line,) = re.findall(r"^    (.* 8000)$", example.read_text(encoding="utf-8"), re.MULTILINE)
-    found = [shlex.split(part.replace("8000", str(port))) for part in line.split("&&")]
+    steps = [shlex.split(part.replace("8000", str(port))) for part in line.split("&&")]
     return [
         [sys.executable, "-W", "error", *(command[1:] if command[0] == "python" else ["-m", *command])]
-        for command in found
+        for command in steps
     ]
 
 
@@ -74,13 +74,13 @@ class Receiver:
     def start(self, *secrets: str) -> None:
         """Start it as its first lines say; what they do once for a folder is done once."""
         environment = {**os.environ, "FIRSTHAND_WEBHOOK_SECRET": " ".join(secrets)}
-        *before, command = commands(self.example, self.port)
+        *preparations, command = commands(self.example, self.port)
         if (self.folder / "receiver.log").exists():
-            before.clear()
+            preparations.clear()
         with (self.folder / "receiver.log").open("ab") as log:
-            for each in before:
+            for step in preparations:
                 subprocess.run(
-                    each, cwd=self.folder, env=environment, stdout=log, stderr=log, check=True, timeout=180
+                    step, cwd=self.folder, env=environment, stdout=log, stderr=log, check=True, timeout=180
                 )
             self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         wait_until(lambda: accepts(self.port), self.process)
@@ -163,9 +163,9 @@ def a_delivery_is_verified_and_dispatched(receiver: Receiver) -> None:
     styles: tuple[Literal["timestamped", "plain"], ...] = ("timestamped", "plain")
     jobs: list[str] = []
     for receiver.server.signature_style in styles:
-        before = len(receiver.server.webhook_deliveries)
+        start = len(receiver.server.webhook_deliveries)
         jobs.append(receiver.finish_job())
-        assert [statuses(each) for each in receiver.server.webhook_deliveries[before:]] == [[204]] * 3
+        assert [statuses(delivery) for delivery in receiver.server.webhook_deliveries[start:]] == [[204]] * 3
     assert receiver.noted() == jobs
 
 
@@ -190,7 +190,7 @@ def a_replay_is_answered_and_not_handled_again(receiver: Receiver) -> None:
     job_id = receiver.finish_job()
     receiver.client.webhooks.events.replay(receiver.deliveries(job_id)[0].event_id)
     receiver.server.wait_idle()
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[204], [204]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[204], [204]]
     assert receiver.noted() == [job_id]
 
 
@@ -226,8 +226,8 @@ def what_the_service_did_not_sign_is_refused(receiver: Receiver) -> None:
     assert receiver.post(body, {}) == 400
     assert receiver.post(body + " ", {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}) == 400
     # The same JSON, serialised again, is another body.
-    again = json.dumps(json.loads(body))
-    assert receiver.post(again, {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}) == 400
+    other_body = json.dumps(json.loads(body))
+    assert receiver.post(other_body, {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}) == 400
     assert receiver.post_signed(body, receiver.secret, timestamp=now - 400) == 400
     assert receiver.post_signed(body, receiver.secret, timestamp=now + 400) == 400
     assert receiver.noted() == []
@@ -252,11 +252,11 @@ def a_body_of_any_size_is_not_taken(receiver: Receiver) -> None:
         event = JOB_COMPLETED % (f"evt_{framing}", framing)
         body = event.encode() + b" " * 4_000_000
         headers = {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}
-        before = receiver.noted()
+        notes = receiver.noted()
         # A server that answers before it has read all may cut the connection while we still send.
         with suppress(ConnectionError):
             assert receiver.post(body if framing == "length" else iter([body]), headers) in (400, 413)
-        assert receiver.noted() == before
+        assert receiver.noted() == notes
         assert receiver.post_signed(event, receiver.secret) == 204
 
 
@@ -271,11 +271,11 @@ def rotating_the_secret_loses_nothing(receiver: Receiver) -> None:
     old = receiver.secret
     receiver.endpoint = receiver.client.webhooks.rotate_secret(receiver.endpoint.id)
     job_id = receiver.finish_job()
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[400]]
     receiver.kill()
     receiver.start(receiver.secret, old)
     receiver.server.clock.advance(minutes=1)
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400, 204]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[400, 204]]
     assert receiver.noted() == [job_id]
     assert receiver.post_signed(JOB_COMPLETED % ("evt_old", "old"), old) == 204
     assert receiver.post_signed(JOB_COMPLETED % ("evt_guess", "guess"), "whsec_guessed") == 400
@@ -292,7 +292,7 @@ def processes_that_share_a_store_handle_an_event_once(first: Receiver) -> None:
         # One that came while the other process was handling the event was told to come again.
         first.server.clock.advance(minutes=6)
         for job_id in jobs:
-            assert [statuses(each)[-1] for each in first.deliveries(job_id)] == [204, 204]
+            assert [statuses(delivery)[-1] for delivery in first.deliveries(job_id)] == [204, 204]
     finally:
         second.kill()
         first.client.webhooks.delete(endpoint.id)
@@ -305,28 +305,28 @@ def an_event_outlives_the_process_that_was_handling_it(receiver: Receiver) -> No
 
     def claims() -> int:
         with closing(sqlite3.connect(database)) as connection:
-            found = connection.execute("SELECT count(*) FROM handled_events WHERE cache_key LIKE '%evt%'")
-            return int(found.fetchone()[0])
+            result = connection.execute("SELECT count(*) FROM handled_events WHERE cache_key LIKE '%evt%'")
+            return int(result.fetchone()[0])
 
     receiver.client.webhooks.update(receiver.endpoint.id, events=["job.completed"])
-    before = claims()
+    claim_count = claims()
     os.mkfifo(receiver.notes)  # opened for writing, it waits for a reader
     finished: list[str] = []
     delivering = threading.Thread(target=lambda: finished.append(receiver.finish_job()))
     delivering.start()
-    wait_until(lambda: claims() == before + 1)
+    wait_until(lambda: claims() == claim_count + 1)
     receiver.kill()
     delivering.join()
     receiver.notes.unlink()
     (job_id,) = finished
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[None]]
     receiver.start(receiver.secret)
     receiver.server.clock.advance(minutes=1)
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[None, 500]]
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE handled_events SET expires = '2000-01-01 00:00:00'")
     receiver.server.clock.advance(minutes=5)
-    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500, 204]]
+    assert [statuses(delivery) for delivery in receiver.deliveries(job_id)] == [[None, 500, 204]]
     assert receiver.noted() == [job_id]
 
 

@@ -68,8 +68,8 @@ def test_a_task_that_runs_again_pays_once(
     with pytest.raises(app.FirstHandError):
         app.order.apply(args=["signs-3"]).get()
     with server.client() as client:
-        for each in jobs(server):
-            client.jobs.cancel(each)
+        for bought_id in jobs(server):
+            client.jobs.cancel(bought_id)
     assert app.watch.apply(args=[job_id]).get() == "cancelled"
 
 

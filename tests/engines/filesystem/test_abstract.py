@@ -50,27 +50,27 @@ class TestGet(AbstractFixtures, AbstractGetTests):  # type: ignore[misc] # fsspe
         """Into the folder itself, also where it exists: that is where fsspec copies what lies at the root."""
         for path in (names["src"], names["src"] + "/", f"firsthand://{names['src']}"):
             fs.get(path, local_target, recursive=True)
-            assert sorted(each.name for each in Path(local_target).iterdir()) == sorted(
+            assert sorted(path.name for path in Path(local_target).iterdir()) == sorted(
                 [names["file"], "metadata.jsonl"]
             )
 
     @pytest.fixture
     def names(self, fs: Filled) -> dict[str, str]:
         """The ids that the service gave, by the names that fsspec's tests use."""
-        found: dict[str, str] = {}
+        id_by_name: dict[str, str] = {}
         for name, files in JOBS.items():
             with self.server.client() as client:
-                found[name] = client.jobs.create(**{**JOB, "files_needed": len(files)}).id
+                id_by_name[name] = client.jobs.create(**{**JOB, "files_needed": len(files)}).id
                 for content in files.values():
-                    self.server.submit(found[name], content=content, content_type="image/jpeg")
+                    self.server.submit(id_by_name[name], content=content, content_type="image/jpeg")
                 self.server.clock.advance(minutes=1)
-                listed = {file.id: file for file in client.files.list(found[name])}
+                listed = {file.id: file for file in client.files.list(id_by_name[name])}
             by_content: dict[bytes, list[str]] = {}
-            for path in fs.ls(found[name], detail=False):
+            for path in fs.ls(id_by_name[name], detail=False):
                 by_content.setdefault(fs.cat_file(path), []).append(path.partition("/")[2])
             assert len(listed) == len(files)
-            found.update({file: by_content[content].pop() for file, content in files.items()})
-        return found
+            id_by_name.update({file: by_content[content].pop() for file, content in files.items()})
+        return id_by_name
 
     @pytest.fixture
     def fs(self) -> Iterator[Filled]:

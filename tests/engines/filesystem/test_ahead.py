@@ -48,27 +48,27 @@ def path(video: tuple[MockServer, str], monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of what was downloaded."""
-    found: list[int] = []
+    sizes: list[int] = []
     fetch = FirstHandFile._fetch_range
 
     def counted(self: FirstHandFile, start: int, end: int) -> bytes:
         part = fetch(self, start, end)
-        found.append(len(part))
+        sizes.append(len(part))
         return part
 
     monkeypatch.setattr(FirstHandFile, "_fetch_range", counted)
-    return found
+    return sizes
 
 
 def test_parts_of_a_video_cost_parts(path: str, content: bytes, parts: list[int]) -> None:
     """Ten parts of 1,000 bytes of a video cost less than 1 MB, also of a file that was pickled."""
     places = [random.Random(2).randrange(SIZE - 1000) for _ in range(10)]
-    with FirstHandFileSystem().open(path) as file, pickle.loads(pickle.dumps(file)) as other:
-        for each in (file, other):
+    with FirstHandFileSystem().open(path) as file, pickle.loads(pickle.dumps(file)) as copy:
+        for reader in (file, copy):
             parts.clear()
             for place in (*places, SIZE - 500):
-                each.seek(place)
-                assert each.read(1000) == content[place : place + 1000]
+                reader.seek(place)
+                assert reader.read(1000) == content[place : place + 1000]
             assert sum(parts) <= 1_000_000
 
 

@@ -38,5 +38,5 @@ def test_duckdb_and_polars_read_the_rows_that_are_left(signs: Dataset, pattern: 
 def test_torchvision_reads_the_classes_that_are_left(signs: Dataset) -> None:
     """By the names of folders alone; a class without a file would be an error of its own."""
     folders: Any = pytest.importorskip("torchvision.datasets")
-    found = folders.ImageFolder(signs.path / "data")
-    assert (found.classes, [Path(path).stem for path, _ in found.samples]) == (["stop"], ["file_stop1"])
+    folder = folders.ImageFolder(signs.path / "data")
+    assert (folder.classes, [Path(path).stem for path, _ in folder.samples]) == (["stop"], ["file_stop1"])

@@ -74,9 +74,9 @@ def paths_of(server: MockServer, job_id: str) -> list[str]:
 @pytest.fixture
 def files(server: MockServer) -> FirstHandFileSystem:
     """By the name that other tools know it by."""
-    found = fsspec.filesystem("firsthand", skip_instance_cache=True)
-    assert isinstance(found, FirstHandFileSystem)
-    return found
+    filesystem = fsspec.filesystem("firsthand", skip_instance_cache=True)
+    assert isinstance(filesystem, FirstHandFileSystem)
+    return filesystem
 
 
 @pytest.fixture
@@ -110,14 +110,14 @@ def test_the_first_byte_costs_five_requests_at_most(many: Many) -> None:
     """However many files the job has; all of them cost a request per hundred and ten more."""
     server, job_id, files = many
     name = paths_of(server, job_id)[99]
-    before = len(server.requests)
+    start = len(server.requests)
     with fsspec.open(f"firsthand://{name}") as file:
         file.read(1)
-    assert len(server.requests) - before <= 5
-    before = len(server.requests)
+    assert len(server.requests) - start <= 5
+    start = len(server.requests)
     for path in files.ls(job_id, detail=False):
         files.cat_file(path, 0, 10)
-    assert len(api(server, before)) <= 2 + 10
+    assert len(api(server, start)) <= 2 + 10
 
 
 def test_ranges_and_seeks(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
@@ -153,10 +153,10 @@ def test_urls_that_expired_together_cost_another_list(many: Many) -> None:
     paths = files.ls(job_id, detail=False)
     for _ in range(2):
         server.clock.advance(days=8)
-        before = len(server.requests)
+        start = len(server.requests)
         for path in paths:
             files.cat_file(path, 0, 10)
-        assert len(api(server, before)) <= 2 + 10
+        assert len(api(server, start)) <= 2 + 10
 
 
 def test_a_path_without_a_job_has_no_file(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
@@ -216,11 +216,11 @@ def test_nothing_can_be_written(
         lambda files, path, local: files.cp_file(path, "x/y"),
         lambda files, path, local: files.get_mapper("x").__setitem__("y", b"x"),
     ]
-    before = len(server.requests)
+    start = len(server.requests)
     for change in changes:
         with pytest.raises(io.UnsupportedOperation, match="download_all"):
             change(files, path, str(tmp_path / "x"))
-    assert {request.method for request in server.requests[before:]} <= {"GET"}
+    assert {request.method for request in server.requests[start:]} <= {"GET"}
 
 
 def test_no_key_leaves_with_it(
@@ -228,22 +228,22 @@ def test_no_key_leaves_with_it(
 ) -> None:
     """Neither in a pickle, a JSON, nor a repr; a worker process makes its own client from the environment."""
     job_id = path.partition("/")[0]
-    again = pickle.loads(pickle.dumps(files))
-    assert again.ls(job_id, detail=False) == [path]
-    own = FirstHandFileSystem(server.api_key, base_url=server.url)
-    for each in (own, own.open(path), fsspec.core.OpenFile(own, path)):
-        pickled = pickle.dumps(each)
+    copy = pickle.loads(pickle.dumps(files))
+    assert copy.ls(job_id, detail=False) == [path]
+    fs = FirstHandFileSystem(server.api_key, base_url=server.url)
+    for subject in (fs, fs.open(path), fsspec.core.OpenFile(fs, path)):
+        pickled = pickle.dumps(subject)
         assert server.api_key.encode() not in pickled
-    assert pickle.loads(pickle.dumps(own)).cat_file(path) == pickle.loads(pickle.dumps(own.open(path))).read()
-    assert server.api_key not in own.to_json() + repr(own) + str(own._fs_token)
+    assert pickle.loads(pickle.dumps(fs)).cat_file(path) == pickle.loads(pickle.dumps(fs.open(path))).read()
+    assert server.api_key not in fs.to_json() + repr(fs) + str(fs._fs_token)
     monkeypatch.setenv("FIRSTHAND_API_KEY", "fh_test_another")
     for key in ({"api_key": server.api_key}, {}):
-        other = FirstHandFileSystem(*key.values(), base_url=server.url)
+        stranger = FirstHandFileSystem(*key.values(), base_url=server.url)
         if key:
             with pytest.raises(ConfigurationError, match="FIRSTHAND_API_KEY"):
-                pickle.dumps(other)
+                pickle.dumps(stranger)
         else:
-            pickle.dumps(other)
+            pickle.dumps(stranger)
 
 
 def test_a_forked_child_reads_over_connections_of_its_own(
@@ -252,13 +252,13 @@ def test_a_forked_child_reads_over_connections_of_its_own(
     """Data loaders fork: parent and children read at the same time, and each gets its own bytes."""
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
-    wanted = {entry["name"]: entry["sha256"] for entry in files.ls(completed_job(server, 4))}
+    hash_by_path = {entry["name"]: entry["sha256"] for entry in files.ls(completed_job(server, 4))}
 
     def wrong() -> int:
         return sum(
             hashlib.sha256(files.cat_file(path)).hexdigest() != sha256
             for _ in range(10)
-            for path, sha256 in wanted.items()
+            for path, sha256 in hash_by_path.items()
         )
 
     assert wrong() == 0
@@ -286,30 +286,30 @@ def test_many_files_without_a_list_cost_a_list(many: Many) -> None:
     """A worker process knows paths only: from the ninth file on it lists the job, so 120 files cost ten requests."""
     server, job_id, files = many
     paths = paths_of(server, job_id)
-    before = len(server.requests)
+    start = len(server.requests)
     for path in paths:
         files.cat_file(path, 0, 1)
-    assert len(api(server, before)) <= 2 + 10
+    assert len(api(server, start)) <= 2 + 10
 
 
 def test_a_large_job_costs_a_request_per_hundred_files(many: Many) -> None:
     """Listing, globbing, and asking for each file costs no more than the list."""
     server, job_id, files = many
-    before = len(server.requests)
+    start = len(server.requests)
     assert len(files.glob(f"{job_id}/*.jpg")) == 120
     assert len(files.find(job_id)) == 120 + 1
     assert files.du(job_id) == sum(entry["size"] for entry in files.ls(job_id, manifest=True))
     assert all(files.isfile(path) for path in files.ls(job_id, detail=False))
-    assert len(api(server, before)) <= 2 + 10
+    assert len(api(server, start)) <= 2 + 10
 
 
 def test_a_job_has_a_manifest(server: MockServer, files: FirstHandFileSystem) -> None:
     """The rows of a downloaded dataset, with names relative to the job, at the price of two lists."""
     job_id = completed_job(server, 3)
-    before = len(server.requests)
+    start = len(server.requests)
     with fsspec.open(f"firsthand://{job_id}/metadata.jsonl", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    assert len(api(server, before)) == 2
+    assert len(api(server, start)) == 2
     listed = {entry["name"]: entry for entry in files.ls(job_id)}
     assert {f"{job_id}/{row['file_name']}" for row in rows} == set(listed)
     for row in rows:
@@ -370,13 +370,13 @@ def test_a_file_whose_size_the_service_left_out_opens(
     with files.open(entry["name"]) as file:
         assert file.read() == b""
     assert files.cat_file(entry["name"]) == b""
-    (other,) = files.ls(completed_job(server, 1), detail=False)
-    whole = files.cat_file(other)
-    assert files.cat_file(other, len(whole) + 5) == b""
-    known = files._account.files(other.partition("/")[0])
-    for name, found in known.items():
-        known[name] = found.model_copy(update={"size_bytes": None})
-    with files.open(other) as file:
+    (other_path,) = files.ls(completed_job(server, 1), detail=False)
+    whole = files.cat_file(other_path)
+    assert files.cat_file(other_path, len(whole) + 5) == b""
+    file_by_name = files._account.files(other_path.partition("/")[0])
+    for name, record in file_by_name.items():
+        file_by_name[name] = record.model_copy(update={"size_bytes": None})
+    with files.open(other_path) as file:
         assert file.read() == whole
 
 
@@ -396,38 +396,38 @@ def test_a_hostile_path_is_a_file_that_does_not_exist(
         files.invalidate_cache()
         if listed:
             files.ls(job_id)
-        before = len(server.requests)
+        start = len(server.requests)
         for path in (f"firsthand://{job_id}/{name}", f"firsthand://{name}/x.jpg"):
             with pytest.raises(FileNotFoundError):
                 files.cat_file(path)
             assert not files.exists(path)
             assert not files.isfile(path)
-        for request in server.requests[before:]:
+        for request in server.requests[start:]:
             assert re.fullmatch(r"/v1/(files/\w+/refresh_url|jobs/\w+(/files)?)", request.path)
 
 
 def test_copies_and_caches_of_fsspec(server: MockServer, files: FirstHandFileSystem, tmp_path: Path) -> None:
     """Globs of open_files, get, and each caching layer; what they leave on disk has no key and no signed URL."""
     job_id = completed_job(server, 3)
-    wanted = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
+    content_by_path = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
     with fsspec.open_files(f"firsthand://{job_id}/*.jpg") as opened:
-        assert sorted(file.read() for file in opened) == sorted(wanted.values())
+        assert sorted(file.read() for file in opened) == sorted(content_by_path.values())
     files.get(job_id, str(tmp_path / "copy"), recursive=True)
     rows = files.cat_file(f"{job_id}/metadata.jsonl")
     assert sorted(path.read_bytes() for path in (tmp_path / "copy").iterdir()) == sorted(
-        [*wanted.values(), rows]
+        [*content_by_path.values(), rows]
     )
     for layer in ("simplecache", "filecache"):
         cache = {"cache_storage": str(tmp_path / layer)}
         for _ in range(2):
-            for path, content in wanted.items():
-                before = len(server.requests)
+            for path, content in content_by_path.items():
+                start = len(server.requests)
                 with fsspec.open(f"{layer}::firsthand://{path}", **{layer: cache}) as file:
                     assert file.read() == content
-        assert not downloads(server, before), layer
-    assert files.cat(list(wanted)) == wanted
-    assert files.cat_ranges([*wanted], 0, 5) == [content[:5] for content in wanted.values()]
-    assert files.head(path, 5) + files.tail(path, 5) == wanted[path][:5] + wanted[path][-5:]
+        assert not downloads(server, start), layer
+    assert files.cat(list(content_by_path)) == content_by_path
+    assert files.cat_ranges([*content_by_path], 0, 5) == [content[:5] for content in content_by_path.values()]
+    assert files.head(path, 5) + files.tail(path, 5) == content_by_path[path][:5] + content_by_path[path][-5:]
     for path in tmp_path.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
@@ -443,14 +443,14 @@ def test_async_code_reads_through_the_wrapper_of_fsspec(
     from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 
     job_id = completed_job(server, 3)
-    wanted = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
+    content_by_path = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
 
     async def main() -> None:
         wrapped = AsyncFileSystemWrapper(files, asynchronous=True)
-        assert await wrapped._cat([*wanted]) == wanted
-        assert sorted(await wrapped._ls(job_id, detail=False)) == sorted(wanted)
+        assert await wrapped._cat([*content_by_path]) == content_by_path
+        assert sorted(await wrapped._ls(job_id, detail=False)) == sorted(content_by_path)
         with pytest.raises(io.UnsupportedOperation):
-            await wrapped._rm_file(next(iter(wanted)))
+            await wrapped._rm_file(next(iter(content_by_path)))
 
     asyncio.run(main())
 
@@ -515,18 +515,18 @@ def test_a_whole_read_of_a_path_that_nobody_listed_is_bound_too(
         lambda: files.get_file(path, str(local)) or local.read_bytes(),
     ):
         files.invalidate_cache()
-        before = len(server.requests)
+        start = len(server.requests)
         _portal(server, 10)
         with pytest.raises(IntegrityError):
             read()
         server.faults.clear()
         assert not local.exists()
-        assert len(api(server, before)) <= 2 + 10
+        assert len(api(server, start)) <= 2 + 10
         files.invalidate_cache()
-        before = len(server.requests)
+        start = len(server.requests)
         with files.open(path) as file:
             first = file.read(1)
-            assert len(server.requests) - before <= 5
+            assert len(server.requests) - start <= 5
             assert first + file.read() == read()
         local.unlink(missing_ok=True)
 
@@ -535,9 +535,9 @@ def test_a_path_is_of_its_job_and_its_type(
     server: MockServer, files: FirstHandFileSystem, two_pages: str
 ) -> None:
     """The service finds a file by its id alone; a path of another job, or with another ending, has no file."""
-    job_id, other = two_pages, completed_job(server, 11)
+    job_id, other_job = two_pages, completed_job(server, 11)
     name = paths_of(server, job_id)[9].partition("/")[2]
-    for path in (f"{other}/{name}", f"job_01JPNONE/{name}", f"{job_id}/{name[:-4]}.png"):
+    for path in (f"{other_job}/{name}", f"job_01JPNONE/{name}", f"{job_id}/{name[:-4]}.png"):
         for read in (files.info, files.cat_file, files.sign, lambda path: files.open(path).read()):
             files.invalidate_cache()
             with pytest.raises(FileNotFoundError):
@@ -551,9 +551,9 @@ def test_other_bytes_of_the_same_length_are_found(
 ) -> None:
     """In a whole read, and in a file that is read to its end in parts; a part alone proves nothing."""
     job_id = path.partition("/")[0]
-    known = files._account.files(job_id)
-    for name, found in known.items():
-        known[name] = found.model_copy(update={"content_hash": "0" * 64})
+    file_by_name = files._account.files(job_id)
+    for name, record in file_by_name.items():
+        file_by_name[name] = record.model_copy(update={"content_hash": "0" * 64})
     for read in (lambda: files.cat_file(path), lambda: files.open(path).read()):
         with pytest.raises(IntegrityError, match="SHA-256"):
             read()
@@ -582,10 +582,10 @@ def test_many_files_at_once_cost_a_request_per_hundred(many: Many, tmp_path: Pat
     server, job_id, files = many
     paths = paths_of(server, job_id)
     for _ in range(2):
-        before = len(server.requests)
+        start = len(server.requests)
         bulk(files, paths, tmp_path / "x")
-        assert len(api(server, before)) <= 2 + 10
-        assert {*downloads(server, before)} == {path[len(job_id) + 1 : -4] for path in paths}
+        assert len(api(server, start)) <= 2 + 10
+        assert {*downloads(server, start)} == {path[len(job_id) + 1 : -4] for path in paths}
         server.clock.advance(days=8)
 
 
@@ -613,13 +613,13 @@ def test_copies_come_whole_or_not_at_all(
     paths = sorted(files.ls(completed_job(server, 4), detail=False))
     one_bad = [False, True, False, False]
     server.faults.add(path=f"/files/{paths[1].partition('/')[2].partition('.')[0]}", status=404, times=None)
-    kept = tmp_path / paths[1].partition("/")[2]
+    target = tmp_path / paths[1].partition("/")[2]
     for on_error in ("raise", "omit", "return"):
-        kept.write_bytes(b"the old one")
+        target.write_bytes(b"the old one")
         if on_error == "raise":
             for read in (
                 lambda: files.get(paths, str(tmp_path)),
-                lambda: files.get_file(paths[1], str(kept)),
+                lambda: files.get_file(paths[1], str(target)),
                 lambda: files.cat(paths),
                 lambda: files.cat_ranges(paths, 0, 1, on_error="raise"),
             ):
@@ -627,14 +627,14 @@ def test_copies_come_whole_or_not_at_all(
                     read()
         else:
             errors = files.get(paths, str(tmp_path), on_error=on_error)
-            found = files.cat(paths, on_error=on_error)
+            results = files.cat(paths, on_error=on_error)
             if on_error == "return":
                 assert [isinstance(error, DownloadError) for error in errors or ()] == one_bad
-                assert isinstance(found.pop(paths[1]), DownloadError)
+                assert isinstance(results.pop(paths[1]), DownloadError)
             else:
                 assert errors is None
-            assert [*found] == [paths[0], *paths[2:]]
-        assert kept.read_bytes() == b"the old one"
+            assert [*results] == [paths[0], *paths[2:]]
+        assert target.read_bytes() == b"the old one"
         names = sorted(path.name for path in tmp_path.iterdir())
         assert names == [path.partition("/")[2] for path in paths]
         for path in tmp_path.iterdir():
@@ -659,7 +659,7 @@ def test_an_interrupted_copy_leaves_whole_files(
 ) -> None:
     """Ctrl-C, here from a callback of fsspec, which is told of each file."""
     job_id = completed_job(server, 6)
-    wanted = {*map(files.cat_file, files.ls(job_id, detail=False))}
+    contents = {*map(files.cat_file, files.ls(job_id, detail=False))}
 
     class Interrupted(fsspec.callbacks.Callback):  # type: ignore[misc] # fsspec ships no types
         def call(self, *_: object, **__: object) -> None:
@@ -668,13 +668,13 @@ def test_an_interrupted_copy_leaves_whole_files(
 
     with pytest.raises(KeyboardInterrupt):
         files.get(f"{job_id}/*.jpg", str(tmp_path), callback=Interrupted())
-    assert {path.read_bytes() for path in tmp_path.iterdir()} <= wanted
-    told = fsspec.callbacks.Callback()
-    files.get(f"{job_id}/*.jpg", str(tmp_path), callback=told)
-    assert (told.size, told.value) == (6, 6)
-    told = fsspec.callbacks.Callback()
-    files.get_file(f"{job_id}/metadata.jsonl", str(tmp_path / "rows"), callback=told)
-    assert told.value == told.size == len((tmp_path / "rows").read_bytes())
+    assert {path.read_bytes() for path in tmp_path.iterdir()} <= contents
+    progress = fsspec.callbacks.Callback()
+    files.get(f"{job_id}/*.jpg", str(tmp_path), callback=progress)
+    assert (progress.size, progress.value) == (6, 6)
+    progress = fsspec.callbacks.Callback()
+    files.get_file(f"{job_id}/metadata.jsonl", str(tmp_path / "rows"), callback=progress)
+    assert progress.value == progress.size == len((tmp_path / "rows").read_bytes())
     buffer = io.BytesIO()
     files.get_file(f"{job_id}/metadata.jsonl", buffer)
     assert buffer.getvalue() == (tmp_path / "rows").read_bytes()
@@ -694,14 +694,14 @@ def test_a_withdrawn_file_does_not_exist(
         lambda path: files.sign(path),
     ):
         job_id = completed_job(server, 2)
-        path, other = files.ls(job_id, detail=False)
+        path, other_path = files.ls(job_id, detail=False)
         server.withdraw(path.partition("/")[2].partition(".")[0])
         with pytest.raises(FileNotFoundError, match=path):
             read(path)
-        assert files.ls(job_id, detail=False) == [other]
+        assert files.ls(job_id, detail=False) == [other_path]
         assert not files.exists(path)
         assert len(files.cat_file(f"{job_id}/metadata.jsonl").splitlines()) == 1
-        assert files.cat_file(other)
+        assert files.cat_file(other_path)
     assert not [*tmp_path.iterdir()]
 
 
@@ -720,18 +720,18 @@ def test_a_copied_manifest_has_a_row_for_each_file_beside_it(
     with contextlib.suppress(FileNotFoundError, DownloadError):
         files.get(job_id, str(tmp_path), recursive=True, on_error=on_error)
     rows = (tmp_path / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
-    there = sorted(path.name for path in tmp_path.glob("*.jpg"))
-    assert sorted(json.loads(row)["file_name"] for row in rows) == there
-    assert len(there) == 2
+    names = sorted(path.name for path in tmp_path.glob("*.jpg"))
+    assert sorted(json.loads(row)["file_name"] for row in rows) == names
+    assert len(names) == 2
 
 
 def test_a_storage_that_is_down_costs_few_requests(server: MockServer, files: FirstHandFileSystem) -> None:
     """Whether one file still exists is asked; the answer stands for the others."""
     paths = files.ls(completed_job(server, 30), detail=False)
     server.faults.add(path="/files/*", status=404, times=None)
-    before = len(server.requests)
-    assert all(isinstance(found, DownloadError) for found in files.cat(paths, on_error="return").values())
-    assert len(api(server, before)) == 1
+    start = len(server.requests)
+    assert all(isinstance(result, DownloadError) for result in files.cat(paths, on_error="return").values())
+    assert len(api(server, start)) == 1
 
 
 def test_without_fsspec_the_extra_is_named() -> None:

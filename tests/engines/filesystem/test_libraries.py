@@ -52,9 +52,9 @@ def hashes(server: MockServer, job_id: str) -> set[str]:
 @contextmanager
 def few_requests(server: MockServer, processes: int = 1) -> Iterator[None]:
     """A request per hundred files and ten more, for each process that reads."""
-    before = len(server.requests)
+    start = len(server.requests)
     yield
-    assert len(api(server, before)) <= (math.ceil(FILES / 100) + 10) * processes
+    assert len(api(server, start)) <= (math.ceil(FILES / 100) + 10) * processes
 
 
 def sha256(content: Any) -> str:
@@ -184,12 +184,12 @@ def test_dask(server: MockServer, job: str, hashes: set[str]) -> None:
         rows = dask.bag.read_text(f"{job}/metadata.jsonl").map(json.loads)
         assert set(rows.pluck("sha256").compute(scheduler="threads")) == hashes
         _, blocks = dask.bytes.read_bytes(f"{job}/*.jpg", blocksize=None)
-        contents = dask.compute(*[one for file in blocks for one in file], scheduler="threads")
+        contents = dask.compute(*[block for file in blocks for block in file], scheduler="threads")
         assert {sha256(content) for content in contents} == hashes
     with few_requests(server, processes=3):
         (small,) = dask.bytes.read_bytes(f"{job}/*.jpg", blocksize=None, include_path=False)[1][:1]
-        found = dask.compute(*small, scheduler="processes", num_workers=1)
-    assert sha256(found[0]) in hashes
+        results = dask.compute(*small, scheduler="processes", num_workers=1)
+    assert sha256(results[0]) in hashes
 
 
 class Pictures:

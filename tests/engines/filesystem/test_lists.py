@@ -59,20 +59,20 @@ def test_a_worker_reads_the_list_of_the_process_that_started_it(
     the program."""
     files = worker()
     entries = files.ls(job_id)
-    before = len(server.requests)
+    start = len(server.requests)
     workers = [worker() for _ in range(8)]
-    for number, each in enumerate(workers):
-        assert [len(each.cat_file(entry["name"])) for entry in entries[number::8][:20]] == [
+    for number, reader in enumerate(workers):
+        assert [len(reader.cat_file(entry["name"])) for entry in entries[number::8][:20]] == [
             entry["size"] for entry in entries[number::8][:20]
         ]
-        assert each.ls(job_id) == entries
-    assert api(server, before) == []
-    kept = [*tmp_path.glob(_NAMES)]
-    assert kept
+        assert reader.ls(job_id) == entries
+    assert api(server, start) == []
+    lists = [*tmp_path.glob(_NAMES)]
+    assert lists
     if sys.platform != "win32":
-        assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
-    assert server.api_key not in "".join(path.read_text(encoding="utf-8") for path in kept)
-    del files, each, workers
+        assert {stat.S_IMODE(path.stat().st_mode) for path in lists} == {0o600}
+    assert server.api_key not in "".join(path.read_text(encoding="utf-8") for path in lists)
+    del files, reader, workers
     _account._accounts.clear()
     gc.collect()
     assert not [*tmp_path.glob(_NAMES)]
@@ -85,19 +85,19 @@ def test_a_spawned_process_reads_that_list(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     files = worker()
     names = files.ls(job_id, detail=False)[:3]
-    before = len(server.requests)
+    start = len(server.requests)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert all(pool.map(files.cat_file, names))
-    assert api(server, before) == []
+    assert api(server, start) == []
 
 
 def test_workers_that_begin_at_once_list_once(server: MockServer, job_id: str) -> None:
     """Each waits for the one that lists."""
     workers = [worker() for _ in range(4)]
-    before = len(server.requests)
+    start = len(server.requests)
     with ThreadPoolExecutor(4) as pool:
-        assert {*pool.map(lambda each: len(each.ls(job_id)), workers)} == {210}
-    assert len(api(server, before)) == 3
+        assert {*pool.map(lambda reader: len(reader.ls(job_id)), workers)} == {210}
+    assert len(api(server, start)) == 3
 
 
 def test_a_list_that_was_forgotten_is_read_again(server: MockServer, job_id: str) -> None:
@@ -105,14 +105,14 @@ def test_a_list_that_was_forgotten_is_read_again(server: MockServer, job_id: str
     first = worker()
     first.ls(job_id)
     second = worker()
-    for again in (False, True):
-        before = len(server.requests)
-        second.ls(job_id, refresh=again)
-        assert len(api(server, before)) == 3 * again
+    for refresh in (False, True):
+        start = len(server.requests)
+        second.ls(job_id, refresh=refresh)
+        assert len(api(server, start)) == 3 * refresh
     second.invalidate_cache(job_id)
-    before = len(server.requests)
+    start = len(server.requests)
     second.ls(job_id)
-    assert len(api(server, before)) == 3
+    assert len(api(server, start)) == 3
 
 
 def test_urls_that_expired_are_listed_again_by_one(server: MockServer, job_id: str) -> None:
@@ -122,10 +122,10 @@ def test_urls_that_expired_are_listed_again_by_one(server: MockServer, job_id: s
     second = worker()
     second.ls(job_id)
     server.clock.advance(days=8)
-    for each, most in ((first, 8 + 3), (second, 8)):
-        before = len(server.requests)
-        each.cat(names)
-        assert len(api(server, before)) <= most
+    for reader, most in ((first, 8 + 3), (second, 8)):
+        start = len(server.requests)
+        reader.cat(names)
+        assert len(api(server, start)) <= most
 
 
 def test_a_forged_or_broken_list_is_not_believed(server: MockServer, job_id: str, tmp_path: Path) -> None:
@@ -133,13 +133,13 @@ def test_a_forged_or_broken_list_is_not_believed(server: MockServer, job_id: str
     requests alone."""
     files = worker()
     files.ls(job_id)
-    (path,) = [each for each in tmp_path.glob(_NAMES) if each.suffix != ".lock"]
+    (path,) = [file for file in tmp_path.glob(_NAMES) if file.suffix != ".lock"]
     for content in (b"", path.read_bytes().replace(b"127.0.0.1", b"127.0.0.2")):
         path.write_bytes(content)
-        before = len(server.requests)
-        other = worker()
-        assert other.ls(job_id) == files.ls(job_id)
-        assert len(api(server, before)) == 3
+        start = len(server.requests)
+        reader = worker()
+        assert reader.ls(job_id) == files.ls(job_id)
+        assert len(api(server, start)) == 3
     tempfile.tempdir = str(tmp_path / "missing")
     assert worker().ls(job_id, detail=False)
 

@@ -111,9 +111,9 @@ def workers(server: MockServer, redis: Redis) -> list[subprocess.Popen[str]]:
 
 def ends_of(processes: list[subprocess.Popen[str]]) -> list[float]:
     """When each of them had made its 100 calls, in order."""
-    said = [json.loads(end_of(process)[0]) for process in processes]
-    assert {done for done, _ in said} == {100}
-    return sorted(ended for _, ended in said)
+    reports = [json.loads(end_of(process)[0]) for process in processes]
+    assert {done for done, _ in reports} == {100}
+    return sorted(ended for _, ended in reports)
 
 
 def refused(server: MockServer) -> int:
@@ -133,12 +133,12 @@ def test_four_processes_share_one_budget(server: MockServer, each_redis: Redis) 
 @pytest.mark.slow
 def test_a_killed_process_holds_nobody_up(server: MockServer, each_redis: Redis) -> None:
     """Whatever it had taken or waited for, the others go on, fairly, without one 429."""
-    first, *others = workers(server, each_redis)
+    first, *survivors = workers(server, each_redis)
     while len(server.requests) < 150:
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     end_of(first)
-    ends = ends_of(others)
+    ends = ends_of(survivors)
     assert refused(server) == 0
     assert ends[-1] - ends[0] < 15
 
@@ -173,10 +173,10 @@ def test_without_redis_calls_go_through_with_a_warning(
         assert server.api_key not in warning
         redis.start()
         time.sleep(1.1)
-        before = redis.admin().dbsize()
+        key_count = redis.admin().dbsize()
         for _ in range(20):
             client.me()
-        assert redis.admin().dbsize() > before == 0
+        assert redis.admin().dbsize() > key_count == 0
     assert refused(server) == 0
 
 
@@ -272,11 +272,11 @@ def test_a_request_counts_in_the_window_in_which_it_arrives(redis: Redis) -> Non
     redis.admin().hset(budget, "ends", 1)
     limiter.acquire("a-key", timeout=1)
     assert redis.admin().hget(budget, "left") == "99"
-    for permit, seconds, left in ((older, 1, "99"), (late, 50, "98")):
+    for permit, seconds, remainder in ((older, 1, "99"), (late, 50, "98")):
         headers = ((b"x-ratelimit-limit", b"100"), (b"x-ratelimit-remaining", b"0"))
         reset = (b"x-ratelimit-reset", b"%d" % (time.time() + seconds))
         limiter.observe("a-key", permit, ApiResponse(200, (*headers, reset)), sent=True)
-        assert redis.admin().hget(budget, "left") == left
+        assert redis.admin().hget(budget, "left") == remainder
 
 
 def described(limit: int, remaining: int) -> ApiResponse:
@@ -326,20 +326,20 @@ def test_the_first_response_counts_requests_under_way(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n$1\r\nx\r\n$-1\r\n", b":5\r\n", b"+OK\r\n"]
+    "reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n$1\r\nx\r\n$-1\r\n", b":5\r\n", b"+OK\r\n"]
 )
 def test_what_is_no_redis_is_done_without(
-    server: MockServer, caplog: pytest.LogCaptureFixture, said: bytes
+    server: MockServer, caplog: pytest.LogCaptureFixture, reply: bytes
 ) -> None:
     """A port that answers with something else costs a warning."""
 
     def answer(connection: socket.socket) -> None:
         connection.settimeout(0.3)  # the client keeps it open
-        while connection.recv(65536) and said:
-            connection.sendall(said)
+        while connection.recv(65536) and reply:
+            connection.sendall(reply)
 
-    with RawServer(lambda _: Reply(b""), first=answer) as other:
-        url = f"redis://:secret-word@127.0.0.1:{other.port}/0"
+    with RawServer(lambda _: Reply(b""), first=answer) as impostor:
+        url = f"redis://:secret-word@127.0.0.1:{impostor.port}/0"
         limiter = RedisRateLimiter(url, socket_timeout=0.2)
         with FirstHandClient(server.api_key, server.url, rate_limiter=limiter) as client:
             for _ in range(20):
@@ -454,17 +454,17 @@ def test_one_wrong_reset_stops_a_process_for_a_minute(redis: Redis, monkeypatch:
 
 def test_two_receivers_handle_an_event_once(each_redis: Redis) -> None:
     """The second is told that it is a duplicate; while the first is at work it raises; a failure frees the event."""
-    one, two = RedisStore(each_redis.url), RedisStore(each_redis.url)
-    assert one.claim("evt_1")
+    first_store, second_store = RedisStore(each_redis.url), RedisStore(each_redis.url)
+    assert first_store.claim("evt_1")
     with pytest.raises(RuntimeError, match="is still being handled"):
-        two.claim("evt_1")
-    two.release("evt_1")  # not its own
+        second_store.claim("evt_1")
+    second_store.release("evt_1")  # not its own
     with pytest.raises(RuntimeError):
-        two.claim("evt_1")
-    one.release("evt_1")
-    assert two.claim("evt_1")
-    two.commit("evt_1")
-    assert not one.claim("evt_1")
+        second_store.claim("evt_1")
+    first_store.release("evt_1")
+    assert second_store.claim("evt_1")
+    second_store.commit("evt_1")
+    assert not first_store.claim("evt_1")
 
     handled: list[str] = []
     event = unwrap(EVENT, {"x-firsthandapi-signature": sign(EVENT, "whsec_1")}, "whsec_1")
@@ -481,7 +481,7 @@ def test_two_receivers_handle_an_event_once(each_redis: Redis) -> None:
 
         return router
 
-    first, second = receiver(one, "first"), receiver(two, "second")
+    first, second = receiver(first_store, "first"), receiver(second_store, "second")
     assert first.dispatch(event)
     assert not second.dispatch(event)
     assert not first.dispatch(event)
@@ -643,7 +643,7 @@ def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -
         fleet.work.rpush("jobs", *bad, f"{jobs[0]}\r", *jobs[1:])
         processes = [fleet.start() for _ in range(3)]
         assert [process.wait(timeout=180) for process in processes] == [0, 0, 0]
-        failed = {each if isinstance(each, bytes) else each.encode() for each in bad}
+        failed = {entry if isinstance(entry, bytes) else entry.encode() for entry in bad}
         assert set(fleet.work.lrange("jobs:failed", 0, -1)) == failed
         fleet.work.delete("jobs:failed")
         fleet.check(jobs)
@@ -670,8 +670,8 @@ def test_a_worker_that_dies_loses_no_job(redis: Redis, tmp_path: Path, end: sign
                 first.send_signal(end)
             server.faults.clear()
             fleet.work.rpush("jobs", *jobs[1:])
-            others = [fleet.start() for _ in range(2)]
-            assert [process.wait(timeout=180) for process in others] == [0, 0]
+            survivors = [fleet.start() for _ in range(2)]
+            assert [process.wait(timeout=180) for process in survivors] == [0, 0]
         finally:
             first.kill()
             first.wait(timeout=180)
@@ -727,26 +727,26 @@ def test_who_dies_in_the_line_of_processes_loses_its_place(
 ) -> None:
     """Whoever is next goes on as soon as it has not shown up for a while."""
     monkeypatch.setattr(_budget, "_GONE", 0.3)
-    one, two = RedisRateLimiter(redis.url), RedisRateLimiter(redis.url)
-    one.acquire("a-key", timeout=1)
+    first, second = RedisRateLimiter(redis.url), RedisRateLimiter(redis.url)
+    first.acquire("a-key", timeout=1)
     (budget,) = redis.admin().keys()
     redis.admin().hset(budget, "left", "0")
     with pytest.raises(TimeoutError):
-        two.acquire("a-key", timeout=0)
-    assert not isinstance(one._budget.take("a-key"), _budget.Permit)  # it stands there, and is killed
+        second.acquire("a-key", timeout=0)
+    assert not isinstance(first._budget.take("a-key"), _budget.Permit)  # it stands there, and is killed
     redis.admin().hset(budget, "left", "5")
-    assert two.acquire("a-key", timeout=20)
+    assert second.acquire("a-key", timeout=20)
     assert redis.admin().keys("*:line") == []
 
 
 @pytest.mark.parametrize("seen", ["3600000", "-3600000", "nonsense"])
 def test_who_was_seen_by_another_clock_loses_its_place(redis: Redis, seen: str) -> None:
     """A process that was killed in the line before the clock of Redis was set back holds nobody up for so long."""
-    one = RedisRateLimiter(redis.url)
+    limiter = RedisRateLimiter(redis.url)
     now = redis.admin().time()[0] * 1000
     redis.admin().zadd("firsthandapi:{a-key}:line", {"killed": 0})
     redis.admin().hset("firsthandapi:{a-key}:seen", "killed", seen if seen == "nonsense" else now + int(seen))
-    assert one._budget.take("a-key") == _budget.Permit(1)
+    assert limiter._budget.take("a-key") == _budget.Permit(1)
 
 
 def test_who_waits_for_its_turn_does_not_keep_redis_busy(
@@ -754,16 +754,16 @@ def test_who_waits_for_its_turn_does_not_keep_redis_busy(
 ) -> None:
     """The further back, and the longer the first is silent, the later a process asks again."""
     monkeypatch.setattr(_budget, "_GONE", 60)
-    one = RedisRateLimiter(redis.url)
+    limiter = RedisRateLimiter(redis.url)
     now = redis.admin().time()[0] * 1000
     line, seen = "firsthandapi:{a-key}:line", "firsthandapi:{a-key}:seen"
     redis.admin().zadd(line, {f"other-{number}": number - 50 for number in range(30)})
     redis.admin().hset(seen, "other-0", now + 1000)
-    assert one._budget.take("a-key") == 0.3
+    assert limiter._budget.take("a-key") == 0.3
     redis.admin().hset(seen, "other-0", now - 1500)
-    found = one._budget.take("a-key")
-    assert isinstance(found, float)
-    assert found >= 0.375
+    wait = limiter._budget.take("a-key")
+    assert isinstance(wait, float)
+    assert wait >= 0.375
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def s3() -> Iterator[S3]:
 @pytest.fixture(scope="module", autouse=True)
 def cluster(s3: S3) -> Iterator[Path]:
     """Two workers, which find the bucket's server in their environment; the folder of Ray's logs."""
-    kept = dict(os.environ)
+    environment = dict(os.environ)
     os.environ.update(s3.environment)
     for name in ("FIRSTHAND_API_KEY", "FIRSTHAND_BASE_URL"):
         os.environ.pop(name, None)
@@ -65,7 +65,7 @@ def cluster(s3: S3) -> Iterator[Path]:
     yield Path(ray._private.worker._global_node.get_session_dir_path())
     ray.shutdown()
     os.environ.clear()
-    os.environ.update(kept)
+    os.environ.update(environment)
 
 
 @pytest.fixture
@@ -89,51 +89,51 @@ def test_each_byte_is_verified_and_downloaded_once(server: MockServer) -> None:
     """A request per hundred files lists; counting and the schema cost nothing more; then each file once,
     and a request per hundred submissions."""
     job_id = completed_job(server, 120)
-    before = len(server.requests)
+    start = len(server.requests)
     files = files_of(server, job_id)
     assert files.count() == 120
     assert files.schema().names == ["bytes", *COLUMNS]
-    assert (len(api(server, before)), downloads(server, before)) == (2, [])
+    assert (len(api(server, start)), downloads(server, start)) == (2, [])
     rows = files.take_all()
     assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in rows)
-    assert {row["file_id"] for row in rows} == {*downloads(server, before)}
-    assert (len(rows), len(downloads(server, before)), len(api(server, before))) == (120, 120, 4)
+    assert {row["file_id"] for row in rows} == {*downloads(server, start)}
+    assert (len(rows), len(downloads(server, start)), len(api(server, start))) == (120, 120, 4)
 
 
 def workers_that(do: str) -> list[int]:
     """The processes of this cluster that run such a task."""
     (raylet,) = ray._private.worker._global_node.all_processes["raylet"]
-    found: list[int] = []
+    pids: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parent = (folder / "stat").read_text().rpartition(") ")[2].split()[1]
             if int(parent) == raylet.process.pid and do in (folder / "cmdline").read_text():
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it finds processes in /proc")
 def test_a_worker_that_is_killed_while_it_downloads_loses_nothing(server: MockServer) -> None:
     """Ray starts its task again: every file arrives, and only those of that task are downloaded twice."""
     job_id = completed_job(server, 40)
-    before = len(server.requests)
+    start = len(server.requests)
     files = files_of(server, job_id, override_num_blocks=5, concurrency=1)
     server.faults.add(path="/files/*", after=12, delay=60)  # until it is killed
     with in_background(files.take_all) as ended:
-        wait_until(lambda: len(downloads(server, before)) > 12)
+        wait_until(lambda: len(downloads(server, start)) > 12)
         (worker,) = workers_that("ray::ReadFirstHandFiles")
         os.kill(worker, signal.SIGKILL)
     (rows,) = ended
     assert len({row["file_id"] for row in rows}) == len(rows) == 40
     assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in rows)
-    assert 40 < len(downloads(server, before)) <= 40 + 8
-    assert len(api(server, before)) == 2
+    assert 40 < len(downloads(server, start)) <= 40 + 8
+    assert len(api(server, start)) == 2
 
 
 def test_a_worker_that_is_killed_later_downloads_nothing_again(server: MockServer, tmp_path: Path) -> None:
     """A step after the download gets the files of its task from Ray's memory."""
     job_id = completed_job(server, 24)
-    before = len(server.requests)
+    start = len(server.requests)
     flag = tmp_path / "killed"
 
     def die_once(batch: dict[str, Any]) -> dict[str, Any]:
@@ -145,19 +145,19 @@ def test_a_worker_that_is_killed_later_downloads_nothing_again(server: MockServe
     rows = files_of(server, job_id, override_num_blocks=6).map_batches(die_once, batch_size=2).take_all()
     assert flag.exists()
     assert len({row["file_id"] for row in rows}) == len(rows) == 24
-    assert len(downloads(server, before)) == 24
+    assert len(downloads(server, start)) == 24
 
 
 def test_a_killed_actor_loses_nothing(server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one lists again, for two requests per hundred files, and goes on."""
     started: list[Keeper] = []
     start = Keeper.start
-    monkeypatch.setattr(Keeper, "start", lambda *given: started.append(start(*given)) or started[-1])
+    monkeypatch.setattr(Keeper, "start", lambda *arguments: started.append(start(*arguments)) or started[-1])
     files = files_of(server, completed_job(server, 20))
     ray.kill(started[0].actor, no_restart=False)
-    before = len(server.requests)
+    request_count = len(server.requests)
     assert len(files.take_all()) == 20
-    assert (len(api(server, before)), len(downloads(server, before))) == (2, 20)
+    assert (len(api(server, request_count)), len(downloads(server, request_count))) == (2, 20)
 
 
 def test_a_limit_downloads_no_more_than_it_needs(server: MockServer) -> None:
@@ -201,10 +201,10 @@ def test_only_the_files_that_a_pipeline_needs_are_downloaded(
     """Columns and filters reach the read: rows are chosen by the list, and bytes that nobody asked for stay away."""
     files = files_of(server, completed_job(server, 30))
     some = sorted(row["file_id"] for row in files.select_columns("file_id").take_all())[:7]
-    found = pipeline(files, some).take_all()
-    assert (len(found), len(downloads(server))) == (rows, downloaded)
-    if found and {"bytes", "sha256"} <= {*found[0]}:
-        assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in found)
+    results = pipeline(files, some).take_all()
+    assert (len(results), len(downloads(server))) == (rows, downloaded)
+    if results and {"bytes", "sha256"} <= {*results[0]}:
+        assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in results)
 
 
 def test_ray_knows_how_much_memory_it_needs(server: MockServer) -> None:
@@ -214,8 +214,8 @@ def test_ray_knows_how_much_memory_it_needs(server: MockServer) -> None:
     rows = files.select_columns(["file_id", "size_bytes"]).take_all()
     total = sum(row["size_bytes"] for row in rows)
     assert total < source.estimate_inmemory_data_size() < total + 30 * 2048
-    one = source.apply_predicate(col("file_id") == rows[0]["file_id"])
-    assert rows[0]["size_bytes"] < one.estimate_inmemory_data_size() < rows[0]["size_bytes"] + 2048
+    selection = source.apply_predicate(col("file_id") == rows[0]["file_id"])
+    assert rows[0]["size_bytes"] < selection.estimate_inmemory_data_size() < rows[0]["size_bytes"] + 2048
     assert source.apply_projection({"file_id": "file_id"}).estimate_inmemory_data_size() < 30 * 2048
     assert downloads(server) == []
 
@@ -228,7 +228,7 @@ def test_a_training_loop_gets_tensors(
 ) -> None:
     """examples/ray_training.py: files of another type are not downloaded."""
     job_id = completed_job(server, 12)
-    before = len(server.requests)
+    start = len(server.requests)
     monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
     monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
     monkeypatch.syspath_prepend(EXAMPLES)
@@ -237,16 +237,16 @@ def test_a_training_loop_gets_tensors(
     cloudpickle.register_pickle_by_value(ray_training)  # the workers do not know the folder
     ray_training.main(job_id)
     assert "12 photos" in capsys.readouterr().out
-    assert len(downloads(server, before)) == 12
+    assert len(downloads(server, start)) == 12
 
 
 def test_urls_that_are_refused_are_refreshed_by_the_actor(server: MockServer) -> None:
     """A week passes between the list and the download."""
     files = files_of(server, completed_job(server, 6))
     server.clock.advance(days=8)
-    before = len(server.requests)
+    start = len(server.requests)
     assert len(files.take_all()) == 6
-    assert len([call for call in api(server, before) if call.endswith("/refresh_url")]) == 6
+    assert len([call for call in api(server, start) if call.endswith("/refresh_url")]) == 6
 
 
 def test_workers_see_neither_key_nor_budget(server: MockServer, cluster: Path) -> None:
@@ -261,9 +261,9 @@ def test_workers_see_neither_key_nor_budget(server: MockServer, cluster: Path) -
     source = files._logical_plan.dag.datasource
     tasks = cloudpickle.dumps([task.read_fn for task in source.get_read_tasks(2)])
     logs = [path.read_bytes() for path in cluster.rglob("*") if path.is_file()]
-    said = (repr(files) + repr(source) + repr(vars(source))).encode()
+    text = (repr(files) + repr(source) + repr(vars(source))).encode()
     assert logs
-    for content in (seen, tasks, said, *logs):
+    for content in (seen, tasks, text, *logs):
         assert [secret for secret in secrets if secret in content] == []
 
 
@@ -291,15 +291,15 @@ def test_from_a_job_to_parquet_in_a_bucket(
 
 def test_a_folder_is_the_one_that_download_all_leaves(server: MockServer, tmp_path: Path) -> None:
     """The same bytes and the same rows; a second run, and one of another job, leave it whole."""
-    job_id, other = completed_job(server, 12), completed_job(server, 5)
+    job_id, other_job = completed_job(server, 12), completed_job(server, 5)
     with server.client() as client:
         expected = client.files.download_all(job_id, tmp_path / "expected")
     written = write_dataset(files_of(server, job_id), tmp_path / "written")
     assert written.verify().ok
     assert {*written.records} == {*expected.records}
-    write_dataset(files_of(server, job_id, other), tmp_path / "written")
-    again = Dataset.open(tmp_path / "written")
-    assert (len(again), again.verify().ok, again.verify().extra) == (17, True, ())
+    write_dataset(files_of(server, job_id, other_job), tmp_path / "written")
+    copy = Dataset.open(tmp_path / "written")
+    assert (len(copy), copy.verify().ok, copy.verify().extra) == (17, True, ())
     import datasets
 
     loaded = datasets.load_dataset(

@@ -96,29 +96,29 @@ def test_a_plan_contains_no_url(server: MockServer, keeper: NoActor) -> None:
 def test_expired_urls_cost_a_list_and_not_a_request_each(server: MockServer, keeper: NoActor) -> None:
     """Those of a job expire together; a list brings a hundred for one request."""
     job_id = completed_job(server, 150)
-    wanted = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
-    before = len(server.requests)
-    assert len(keeper.urls(wanted[:16])) == 16
-    assert api(server, before) == []
+    pairs = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
+    request_count = len(server.requests)
+    assert len(keeper.urls(pairs[:16])) == 16
+    assert api(server, request_count) == []
     past = datetime.now(UTC) - timedelta(days=1)
     keeper.actor._urls = {file_id: (url, past) for file_id, (url, _) in keeper.actor._urls.items()}
     for start in range(0, 150, 16):
-        keeper.urls(wanted[start : start + 16])
-    assert len(api(server, before)) == 2
+        keeper.urls(pairs[start : start + 16])
+    assert len(api(server, request_count)) == 2
 
 
 def test_a_few_expired_urls_are_refreshed_one_by_one(server: MockServer, keeper: NoActor) -> None:
     """One of many costs one request, and an actor that knows nothing lists first."""
     job_id = completed_job(server, 120)
-    wanted = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
-    before = len(server.requests)
-    keeper.actor._urls.pop(wanted[0][1])
-    assert all(url.reveal()[0] for url in keeper.urls(wanted))
-    assert [call.rpartition("/")[2] for call in api(server, before)] == ["refresh_url"]
+    pairs = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
+    start = len(server.requests)
+    keeper.actor._urls.pop(pairs[0][1])
+    assert all(url.reveal()[0] for url in keeper.urls(pairs))
+    assert [call.rpartition("/")[2] for call in api(server, start)] == ["refresh_url"]
     after_a_crash = NoActor(Urls(Secret(server.api_key), server.url), server.url)
-    before = len(server.requests)
-    assert all(url.reveal()[0] for url in after_a_crash.urls(wanted))
-    assert len(api(server, before)) == 2
+    start = len(server.requests)
+    assert all(url.reveal()[0] for url in after_a_crash.urls(pairs))
+    assert len(api(server, start)) == 2
     close(after_a_crash)
 
 
@@ -141,16 +141,16 @@ def test_a_projection_reads_submissions_only_for_their_columns(server: MockServe
     """Neither they nor the files are read for what the list has."""
     files = keeper.files([completed_job(server, 2)])
     schema = schema_of(files)
-    before = len(server.requests)
+    start = len(server.requests)
 
     def read(*names: str) -> list[dict[str, Any]]:
         (table,) = blocks_of(files, keeper, pyarrow.schema([schema.field(name) for name in names]))
         return table.to_pylist()
 
     assert [row["file_id"] for row in read("file_id", "width")] == [file.file_id for file in files]
-    assert len(server.requests) == before
+    assert len(server.requests) == start
     assert all(row["worker_id"] for row in read("file_id", "worker_id"))
-    assert len(server.requests) == before + 1
+    assert len(server.requests) == start + 1
 
 
 def test_a_file_without_a_fresh_url_is_one_that_cannot_be_downloaded(
