@@ -25,13 +25,13 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def schemas_are_made_once() -> Iterator[None]:
     """Each test has a server of its own with the same tools: to make their schemas takes longer than most tests."""
-    made: dict[Any, Any] = {}
+    metadata_by_key: dict[Any, Any] = {}
 
     def once(function: Any, skip_names: list[str], structured_output: bool | None) -> Any:
         key = (function.__module__, function.__qualname__, *skip_names, structured_output)
-        if key not in made:
-            made[key] = func_metadata(function, skip_names, structured_output)
-        return made[key]
+        if key not in metadata_by_key:
+            metadata_by_key[key] = func_metadata(function, skip_names, structured_output)
+        return metadata_by_key[key]
 
     with patch.object(base, "func_metadata", once):
         yield

@@ -90,11 +90,11 @@ class Person(list[str]):
 
     async def answer(self, _: object, question: Any) -> ElicitResult:
         """The callback of a client."""
-        said = self._answers[min(len(self), len(self._answers) - 1)]
+        answer = self._answers[min(len(self), len(self._answers) - 1)]
         self.append(question.message)
-        if said in ("decline", "cancel"):
-            return ElicitResult(action=said)
-        content = {"approve": said == "accept"} if isinstance(said, str) else said
+        if answer in ("decline", "cancel"):
+            return ElicitResult(action=answer)
+        content = {"approve": answer == "accept"} if isinstance(answer, str) else answer
         return ElicitResult(action="accept", content=content)
 
 

@@ -37,10 +37,10 @@ async def test_a_campaign_from_plan_to_folder(server: MockServer, agent: Client)
 
     What it did not spend is back in the budget.
     """
-    told: list[float] = []
+    reports: list[float] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append(done)
+        reports.append(done)
 
     plan = found(await agent.call_tool("plan_campaign", CAMPAIGN))
     assert (plan["cost_cents"], plan["spent_cents"], plan["fits"]) == (150, 0, True)
@@ -51,14 +51,14 @@ async def test_a_campaign_from_plan_to_folder(server: MockServer, agent: Client)
     dataset = Dataset.open(ran["folder"])
     assert sorted(record.label or "" for record in dataset) == ["stop", "stop", "yield"]
     assert dataset.verify().ok
-    again = found(await agent.call_tool("collect_campaign", CAMPAIGN))
-    assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2350)
+    repeat = found(await agent.call_tool("collect_campaign", CAMPAIGN))
+    assert (repeat["finished"], repeat["spent_cents"], repeat["budget_left_cents"]) == (True, 150, 2350)
     more = found(await agent.call_tool("collect_campaign", larger("yield", 2)))
     assert [label["approved"] for label in more["labels"]] == [2, 2]
     assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2300)
     assert spent(server) == 200
-    assert told == sorted(set(told))
-    assert told[-1] == pytest.approx(3, abs=0.1)
+    assert reports == sorted(set(reports))
+    assert reports[-1] == pytest.approx(3, abs=0.1)
 
 
 async def test_a_campaign_waits_no_longer_than_told(idle: MockServer, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_campaign_waits_no_longer_than_told(idle: MockServer, tmp_path: 
 async def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path) -> None:
     """One that does not fit into the server's, or its own, orders nothing; nor does a name that leaves the folder."""
     async with in_memory(server, Options(ledger=tmp_path, budget_cents=450)) as client:
-        for arguments, said in (
+        for arguments, words in (
             (CAMPAIGN, "--budget-cents"),
             (
                 {**CAMPAIGN, "budget_cents": 100},
@@ -98,7 +98,7 @@ async def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path
         ):
             refused = await client.call_tool("collect_campaign", arguments)
             assert refused.is_error
-            assert said in text_of(refused), text_of(refused)
+            assert words in text_of(refused), text_of(refused)
         assert ledger_of(server, tmp_path).left_cents() == 2500
     assert spent(server) == 0
 
@@ -137,8 +137,8 @@ async def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_
         for number in range(4):
             found(await client.call_tool("create_job", {**JOB, **cheap, "metadata": {"n": number}}))
         next(Path(first["folder"]).glob("data/stop/*")).unlink()
-        again = found(await client.call_tool("collect_campaign", CAMPAIGN))
-        assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 50)
+        repeat = found(await client.call_tool("collect_campaign", CAMPAIGN))
+        assert (repeat["finished"], repeat["spent_cents"], repeat["budget_left_cents"]) == (True, 150, 50)
         assert Dataset.open(first["folder"]).verify().ok
         assert len(asked) == 1
         more = await client.call_tool("collect_campaign", larger("stop", 4))
@@ -186,7 +186,7 @@ async def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer,
     assert (ran["finished"], ran["spent_cents"]) == (True, 150)
     by_label = {**CAMPAIGN, "defaults": {**CAMPAIGN["defaults"], "metadata": {"team": "signs"}}}
     assert found(await agent.call_tool("plan_campaign", by_label))["cost_cents"] == 0
-    for bad, said in (
+    for bad, words in (
         ([jobs[0], jobs[0]], "each job needs a label, another one for each"),
         ([{"description": "x"}], "each job needs a label"),
         (["stop"], "each job needs a label"),
@@ -198,7 +198,7 @@ async def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer,
         ([{**jobs[0], "file_needed": 5}], "did you mean files_needed?"),
     ):
         refused = await agent.call_tool("plan_campaign", {**CAMPAIGN, "jobs": bad})
-        assert said in text_of(refused), text_of(refused)
+        assert words in text_of(refused), text_of(refused)
     refused = await agent.call_tool("plan_campaign", {**CAMPAIGN, "defaults": 5})
     assert "defaults: input should be a valid dictionary" in text_of(refused)
     with server.client() as api:
@@ -212,10 +212,10 @@ async def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, agent:
     assert (got["files_in_folder"], got["timed_out_waiting"]) == (2, False)
     assert got["status"] == "completed"
     dataset = Dataset.open(got["folder"])
-    assert {".firsthandapi", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
+    assert {".firsthandapi", "metadata.jsonl", "data"} <= {path.name for path in dataset.path.iterdir()}
     next(dataset.path.glob("data/*")).unlink()
-    again = found(await agent.call_tool("download_job", {"job_id": job["id"]}))
-    assert (again["folder"], again["files_in_folder"]) == (got["folder"], 2)
+    repeat = found(await agent.call_tool("download_job", {"job_id": job["id"]}))
+    assert (repeat["folder"], repeat["files_in_folder"]) == (got["folder"], 2)
     assert dataset.verify().ok
     refused = await agent.call_tool("download_job", {"job_id": "job_no"})
     assert "Check the id with list_jobs" in text_of(refused)
@@ -241,8 +241,8 @@ def test_what_is_set_aside_only_grows_until_it_is_given_back(tmp_path: Path) -> 
     ledger = Ledger(tmp_path, 1000)
 
     def allotted(campaign: str) -> tuple[int, int]:
-        more, left = ledger.room(ledger.campaign_key(campaign), 0)
-        return -more, left
+        more, remainder = ledger.room(ledger.campaign_key(campaign), 0)
+        return -more, remainder
 
     ledger.allot("a", 300)
     ledger.allot("a", 200)

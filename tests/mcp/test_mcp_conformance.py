@@ -42,13 +42,13 @@ def run(revision: str, url: str, folder: Path) -> dict[str, str]:
         folder,
     ]
     subprocess.run([TOOLS / ".bin" / "node", suite, *options], capture_output=True, timeout=50)
-    found: dict[str, str] = {}
+    status_by_name: dict[str, str] = {}
     for file in folder.glob("*/checks.json"):
         scenario = re.sub(r"^server-|-\d{4}-\d\d-\d\dT.*", "", file.parent.name)
         for check in json.loads(file.read_text(encoding="utf-8")):
             name = f"{scenario}/{check['id']}"
-            found[name] = "FAILURE" if found.get(name) == "FAILURE" else check["status"]
-    return found
+            status_by_name[name] = "FAILURE" if status_by_name.get(name) == "FAILURE" else check["status"]
+    return status_by_name
 
 
 def test_the_official_suite(tmp_path: Path) -> None:

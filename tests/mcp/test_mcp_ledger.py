@@ -54,7 +54,7 @@ def test_the_records_are_what_was_spent(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows has no permission bits")
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     """Nor may anybody else take its locks, whatever the umask of the program."""
-    before = os.umask(0)
+    mask = os.umask(0)
     try:
         ledger = Ledger(tmp_path / "ledger", 250)
         ledger.write(record_of(ledger, 1))
@@ -62,7 +62,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
         assert turn.acquire()
         turn.release()
     finally:
-        os.umask(before)
+        os.umask(mask)
     room = ledger.folder / ROOM
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (ledger.folder, room)} == {0o700}
     files = [*ledger.folder.glob("*.json"), room / "k.lock"]
@@ -80,12 +80,12 @@ def test_the_key_of_an_order_never_changes(tmp_path: Path) -> None:
 
 def test_two_accounts_in_one_ledger_do_not_share_orders(tmp_path: Path) -> None:
     """The service of the second knows nothing of the first one's key: the same order is paid, and counts, twice."""
-    one = Ledger(tmp_path, 250, account=MINE)
-    other = Ledger(tmp_path, 250, account=replace(MINE, base_url="https://other.example.com"))
-    assert one.key({"n": 1}) != other.key({"n": 1})
-    one.write(record_of(one, 1))
-    other.write(record_of(other, 1))
-    assert one.left_cents() == other.left_cents() == 50
+    first = Ledger(tmp_path, 250, account=MINE)
+    second = Ledger(tmp_path, 250, account=replace(MINE, base_url="https://other.example.com"))
+    assert first.key({"n": 1}) != second.key({"n": 1})
+    first.write(record_of(first, 1))
+    second.write(record_of(second, 1))
+    assert first.left_cents() == second.left_cents() == 50
 
 
 def test_a_refused_order_counts_until_a_late_search_has_not_found_it(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_a_refused_order_counts_until_a_late_search_has_not_found_it(tmp_path: P
     counted; so does one whose job would show no key."""
     now = NOW
     ledger = Ledger(tmp_path, 400, lambda: now, account=MINE)
-    other = Ledger(tmp_path, 400, lambda: now)
+    second = Ledger(tmp_path, 400, lambda: now)
     free, bought = record_of(ledger, 1).refused(NOW, NOW), record_of(ledger, 2).refused(NOW, None)
-    theirs = replace(record_of(other, 3), account=None).refused(NOW, None)
+    theirs = replace(record_of(second, 3), account=None).refused(NOW, None)
     full = replace(record_of(ledger, 4), request={"files_needed": 1, "price_per_file_cents": 100})
     for record in (free, bought, theirs, full.refused(NOW, None)):
         ledger.write(record)
@@ -116,7 +116,7 @@ def test_a_refused_order_counts_until_a_late_search_has_not_found_it(tmp_path: P
     assert ledger.has_job("job_2")
     ledger.looked(jobs, now, now)
     assert (ledger.left_cents(), ledger.refused()) == (100, [])
-    assert [record.key for record in other.refused()] == [theirs.key]
+    assert [record.key for record in second.refused()] == [theirs.key]
 
 
 def test_an_order_that_costs_nothing_costs_again_before_it_is_sent_again(tmp_path: Path) -> None:

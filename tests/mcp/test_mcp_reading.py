@@ -57,8 +57,8 @@ async def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, 
     async with in_memory(server, Options(ledger=tmp_path)) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == set(ARGUMENTS)
-        for name, wanted in ARGUMENTS.items():
-            assert wanted <= set(tools[name].input_schema.get("properties", {})), name
+        for name, parameters in ARGUMENTS.items():
+            assert parameters <= set(tools[name].input_schema.get("properties", {})), name
             assert tools[name].output_schema, name
             assert tools[name].description, name
             hints = tools[name].annotations
@@ -77,16 +77,16 @@ async def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, 
 def open_objects(schema: Any, path: str = "") -> Iterator[str]:
     """Where a schema has an object of which it does not name every field."""
     if isinstance(schema, list):
-        for each in schema:
-            yield from open_objects(each, path)
+        for part in schema:
+            yield from open_objects(part, path)
     elif isinstance(schema, dict):
         kind = schema.get("type")
         if "object" in ([kind] if isinstance(kind, str) else kind or []) and (
             schema.get("additionalProperties") is not False
         ):
             yield path
-        for name, each in schema.items():
-            yield from open_objects(each, f"{path}.{name}" if name not in ("properties", "anyOf") else path)
+        for name, part in schema.items():
+            yield from open_objects(part, f"{path}.{name}" if name not in ("properties", "anyOf") else path)
 
 
 async def test_strict_schemas_can_be_made_of_all_that_has_known_fields(agent: Client) -> None:
@@ -99,7 +99,7 @@ async def test_strict_schemas_can_be_made_of_all_that_has_known_fields(agent: Cl
             assert set(properties) - {"max_wait_seconds"} == fields
         if tool.name == "create_job":
             assert all(properties[name]["description"] for name in fields)
-            places = [set(one.get("properties", ())) for one in properties["location"]["anyOf"]]
+            places = [set(form.get("properties", ())) for form in properties["location"]["anyOf"]]
             assert places == [{"city", "state"}, {"latitude", "longitude", "radius_km"}, set()]
         if tool.name.endswith("campaign"):
             assert set(properties["jobs"]["items"]["properties"]) == fields | {"label"}
@@ -119,11 +119,11 @@ async def test_urls_can_be_left_out(server: MockServer, agent: Client) -> None:
     """They are secrets, and long; the contract's tool shows them unless told."""
     job_id = completed_job(server, 1)
 
-    for arguments, shown in (({}, True), ({"urls": True}, True), ({"urls": False}, False)):
+    for arguments, has_urls in (({}, True), ({"urls": True}, True), ({"urls": False}, False)):
         result = await agent.call_tool("get_job_files", {"job_id": job_id, **arguments})
         (file,) = found(result)["files"]
-        assert bool(file["download_url"]) is bool(file["download_url_expires_at"]) is shown
-        assert ("http" in text_of(result)) is shown
+        assert bool(file["download_url"]) is bool(file["download_url_expires_at"]) is has_urls
+        assert ("http" in text_of(result)) is has_urls
 
 
 async def test_pictures_are_small_copies_that_a_model_can_look_at(server: MockServer, agent: Client) -> None:
@@ -134,22 +134,22 @@ async def test_pictures_are_small_copies_that_a_model_can_look_at(server: MockSe
     Image.linear_gradient("L").resize((1500, 1000)).save(large, "JPEG")
     job_id = completed_job(server, 1)
     with server.client() as client:
-        other = client.jobs.create(**{**JOB, "files_needed": 3}).id
+        other_job = client.jobs.create(**{**JOB, "files_needed": 3}).id
         for content in (large.getvalue(), b"\xff\xd8\xff\xe0 no picture", None):
-            server.submit(other, content=content, content_type="image/jpeg")
+            server.submit(other_job, content=content, content_type="image/jpeg")
         server.clock.advance(minutes=1)
 
-    files = await agent.call_tool("get_job_files", {"job_id": other, "images": 3})
+    files = await agent.call_tool("get_job_files", {"job_id": other_job, "images": 3})
     assert len(found(files)["files"]) == 3
-    pictures = [one for one in files.content if isinstance(one, mcp_types.ImageContent)]
-    sizes = sorted(Image.open(io.BytesIO(base64.b64decode(one.data))).size for one in pictures)
+    pictures = [block for block in files.content if isinstance(block, mcp_types.ImageContent)]
+    sizes = sorted(Image.open(io.BytesIO(base64.b64decode(picture.data))).size for picture in pictures)
     assert sizes == [(640, 480), (768, 512)]
     assert "cannot be shown: it is damaged" in text_of(files)
-    one = found(await agent.call_tool("get_job_files", {"job_id": job_id}))["files"][0]
-    assert one["annotations"]["type"] == "image"
+    file = found(await agent.call_tool("get_job_files", {"job_id": job_id}))["files"][0]
+    assert file["annotations"]["type"] == "image"
     address = f"firsthand://jobs/{job_id}"
-    (shown,) = (await agent.read_resource(f"{address}/files/{one['id']}")).contents
-    assert isinstance(shown, mcp_types.BlobResourceContents)
+    (resource,) = (await agent.read_resource(f"{address}/files/{file['id']}")).contents
+    assert isinstance(resource, mcp_types.BlobResourceContents)
     for path, key in ((address, "status"), (f"{address}/files", "files")):
         (read,) = (await agent.read_resource(path)).contents
         assert isinstance(read, mcp_types.TextResourceContents)
@@ -192,7 +192,7 @@ async def test_what_strangers_wrote_is_bounded_and_visible(server: MockServer, a
     assert '"deep"' not in text
     assert "… (cut)" in text
     listed = found(await agent.call_tool("list_submissions", {}))["submissions"]
-    assert [one["job_id"] for one in listed] == [job_id]
+    assert [submission["job_id"] for submission in listed] == [job_id]
     summary = found(await agent.call_tool("get_submission_summary", {"job_id": job_id}))
     assert (summary["total"], summary["approval_rate"]) == (1, 1.0)
     assert tamed({"a": [1, None, True, 1.5]}) == {"a": [1, None, True, 1.5]}
@@ -229,10 +229,10 @@ def test_values_of_other_types_are_left_out() -> None:
     file = types.File.model_validate(
         {"id": "f", "size_bytes": "big", "original_filename": 5, "annotations": 5}
     )
-    found = FileResult.of(file).model_dump(exclude_none=True)
-    assert found == {"id": "f", "annotations": {"raw": 5}}
-    one = types.Submission.model_validate({"id": "s", "status": "rejected", "ai_reasoning": 5, "job_id": 5})
-    assert SubmissionResult.of(one).model_dump(exclude_none=True) == {"id": "s", "status": "rejected"}
+    result = FileResult.of(file).model_dump(exclude_none=True)
+    assert result == {"id": "f", "annotations": {"raw": 5}}
+    work = types.Submission.model_validate({"id": "s", "status": "rejected", "ai_reasoning": 5, "job_id": 5})
+    assert SubmissionResult.of(work).model_dump(exclude_none=True) == {"id": "s", "status": "rejected"}
 
 
 async def test_pages_follow_their_cursor(server: MockServer, agent: Client) -> None:
@@ -250,7 +250,7 @@ async def test_pages_follow_their_cursor(server: MockServer, agent: Client) -> N
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "said"),
+    ("tool", "arguments", "words"),
     [
         ("get_job", {}, "job_id: field required. Nothing was sent: correct this and call get_job again."),
         ("get_job", {"job_id": "../me"}, "Correct `job_id` and call this tool again."),
@@ -276,13 +276,13 @@ async def test_pages_follow_their_cursor(server: MockServer, agent: Client) -> N
     ],
 )
 async def test_an_error_says_what_to_do_next(
-    server: MockServer, agent: Client, tool: str, arguments: dict[str, Any], said: str
+    server: MockServer, agent: Client, tool: str, arguments: dict[str, Any], words: str
 ) -> None:
     """In a few words that name the argument, without the value, a link, a secret, or an order."""
     result = await agent.call_tool(tool, arguments)
     text = text_of(result)
     assert result.is_error
-    assert said in text
+    assert words in text
     assert len(text) < 600
     for leaked in ("Error executing", "https://", "Traceback", "x" * 40):
         assert leaked not in text
@@ -290,7 +290,7 @@ async def test_an_error_says_what_to_do_next(
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "words"),
     [
         (401, "set a valid FIRSTHAND_API_KEY"),
         (402, "Ask the person to buy credits"),
@@ -302,7 +302,7 @@ async def test_an_error_says_what_to_do_next(
     ],
 )
 async def test_an_error_of_the_service_becomes_advice(
-    server: MockServer, agent: Client, status: int, said: str
+    server: MockServer, agent: Client, status: int, words: str
 ) -> None:
     """Each says what the model should do, and who can help."""
     server.faults.add(
@@ -311,7 +311,7 @@ async def test_an_error_of_the_service_becomes_advice(
 
     result = await agent.call_tool("get_credits", {})
     assert result.is_error
-    assert said in text_of(result)
+    assert words in text_of(result)
 
 
 def test_only_the_service_sends_for_another_scope() -> None:
@@ -348,8 +348,8 @@ async def test_a_bug_of_ours_shows_no_traceback(
     result = await agent.call_tool("get_job", {"job_id": "job_1"})
     assert result.is_error
     assert text_of(result) == "get_job failed because of a bug in this server. Tell the person."
-    made = found(await agent.call_tool("create_job", JOB))
-    result = await agent.call_tool("cancel_job", {"job_id": made["id"]})
+    job = found(await agent.call_tool("create_job", JOB))
+    result = await agent.call_tool("cancel_job", {"job_id": job["id"]})
     assert text_of(result) == "this computer failed: No space left on device. Tell the person."
     assert "secret detail" in caplog.text
 

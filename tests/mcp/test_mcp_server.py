@@ -84,22 +84,22 @@ def test_the_main_job_with_the_configuration_of_the_guide(server: MockServer, tm
         assert "FIRSTHAND_API_KEY" in str(entry.get("env") or entry.get("env_vars")), name
     (arguments,) = {tuple(entry["args"]) for entry in pasted.values()}
     assert arguments[0] == "mcp"
-    told: list[float] = []
+    reports: list[float] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append(done)
+        reports.append(done)
 
     async def main() -> None:
         async with over_pipe(environment(server), *arguments[1:], "--ledger", str(tmp_path)) as client:
             job = found(await client.call_tool("create_job_and_wait", JOB, progress_callback=progress))
             assert (job["status"], job["budget_left_cents"]) == ("completed", 2400)
             files = await client.call_tool("get_job_files", {"job_id": job["id"], "images": 1})
-            assert [one.mime_type for one in files.content if isinstance(one, mcp_types.ImageContent)] == [
-                "image/jpeg"
-            ]
+            assert [
+                block.mime_type for block in files.content if isinstance(block, mcp_types.ImageContent)
+            ] == ["image/jpeg"]
 
     anyio.run(main)
-    assert told[-1] == 2
+    assert reports[-1] == 2
 
 
 async def test_without_a_key_there_is_signup_alone(
@@ -115,8 +115,8 @@ async def test_without_a_key_there_is_signup_alone(
         assert (announced.prompts, announced.resources) == (None, None)
         assert tool.name == "signup"
         assert set(tool.input_schema["required"]) == {"org_name", "email"}
-        made = found(await client.call_tool("signup", {"org_name": "Signs", "email": "a@example.com"}))
-        assert made["api_key"].startswith("fh_live_")
+        account = found(await client.call_tool("signup", {"org_name": "Signs", "email": "a@example.com"}))
+        assert account["api_key"].startswith("fh_live_")
 
 
 def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
             assert await anyio.to_thread.run_sync(killed.wait, 30)
             assert ledger_of(server, tmp_path / "ledger").left_cents() == 2400
             async with in_memory(server, Options(ledger=tmp_path / "ledger")) as client:
-                made = found(await client.call_tool("create_job", JOB))
-                assert (made["created_before"], made["budget_left_cents"]) == (True, 2400)
+                job = found(await client.call_tool("create_job", JOB))
+                assert (job["created_before"], job["budget_left_cents"]) == (True, 2400)
 
         anyio.run(main)
         assert spent(server) == 100
@@ -229,17 +229,17 @@ def test_two_clients_at_once_over_http(server: MockServer, tmp_path: Path) -> No
     """Both order the same: one job, paid once. A web page of elsewhere gets nothing, by name or by origin."""
 
     async def main(url: str) -> None:
-        made: list[dict[str, Any]] = []
+        jobs: list[dict[str, Any]] = []
 
         async def one() -> None:
             async with Client(streamable_http_client(url)) as client:
-                made.append(found(await client.call_tool("create_job", JOB)))
+                jobs.append(found(await client.call_tool("create_job", JOB)))
 
         async with anyio.create_task_group() as group:
             group.start_soon(one)
             group.start_soon(one)
-        assert len({job["id"] for job in made}) == 1
-        assert [job["budget_left_cents"] for job in made] == [2400, 2400]
+        assert len({job["id"] for job in jobs}) == 1
+        assert [job["budget_left_cents"] for job in jobs] == [2400, 2400]
 
     with over_http(server, tmp_path) as url:
         anyio.run(main, url)

@@ -31,10 +31,10 @@ async def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: 
     for session in range(2):
         async with in_memory(server, Options(ledger=tmp_path)) as client:
             for call, arguments in enumerate([{**job, "metadata": {"team": 5}}, strict]):
-                made = found(await client.call_tool("create_job", arguments))
-                ids.add(made["id"])
-                assert (made["budget_left_cents"], made["title"]) == (2400, "Signs")
-                assert made["created_before"] is (session + call > 0)
+                result = found(await client.call_tool("create_job", arguments))
+                ids.add(result["id"])
+                assert (result["budget_left_cents"], result["title"]) == (2400, "Signs")
+                assert result["created_before"] is (session + call > 0)
     assert len(ids) == 1
 
 
@@ -70,13 +70,13 @@ async def test_an_agent_that_comes_back_gets_the_job_that_it_bought(
     idle: MockServer, tmp_path: Path, hours: float
 ) -> None:
     """The service has forgotten the key by then; the job is known by its id, and nothing is sent but a GET."""
-    made = found(await order(idle, tmp_path, 100))
+    job = found(await order(idle, tmp_path, 100))
     idle.clock.advance(hours=24.5)
     age(tmp_path, hours)
     since = len(idle.requests)
-    again = found(await order(idle, tmp_path, 100))
-    assert (again["id"], again["created_before"]) == (made["id"], True)
-    assert [f"{r.method} {r.path}" for r in idle.requests[since:]] == [f"GET /v1/jobs/{made['id']}"]
+    repeat = found(await order(idle, tmp_path, 100))
+    assert (repeat["id"], repeat["created_before"]) == (job["id"], True)
+    assert [f"{r.method} {r.path}" for r in idle.requests[since:]] == [f"GET /v1/jobs/{job['id']}"]
     assert spent(idle) == 100
     idle.faults.add(path="/v1/jobs/job_*", method="GET", status=404)
     assert "Check the id with list_jobs" in text_of(await order(idle, tmp_path, 100))
@@ -137,11 +137,11 @@ async def test_an_old_order_that_no_search_can_find_is_not_sent_again(
         async with in_memory(idle, Options(ledger=tmp_path, budget_cents=1000)) as client:
             assert (await client.call_tool("create_job", job)).is_error
             age(tmp_path, 24)
-            again = await client.call_tool("create_job", job)
+            repeat = await client.call_tool("create_job", job)
         sent = [r.headers["idempotency-key"] for r in idle.requests[since:] if r.method == "POST"]
         assert len(sent) == posts
         assert len(set(sent)) == 1
-        assert ("put a value of your own into metadata" in text_of(again)) is (keys == 20)
+        assert ("put a value of your own into metadata" in text_of(repeat)) is (keys == 20)
 
 
 async def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ async def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path)
 async def test_a_cancelled_job_does_not_refill_the_budget(idle: MockServer, tmp_path: Path) -> None:
     """Else a model could order and cancel without end."""
     async with in_memory(idle, Options(ledger=tmp_path, budget_cents=120)) as client:
-        made = found(await client.call_tool("create_job", JOB))
-        assert found(await client.call_tool("cancel_job", {"job_id": made["id"]}))["status"] == "cancelled"
+        job = found(await client.call_tool("create_job", JOB))
+        assert found(await client.call_tool("cancel_job", {"job_id": job["id"]}))["status"] == "cancelled"
         assert (await client.call_tool("create_job", {**JOB, "metadata": {"n": 2}})).is_error
 
 
@@ -191,8 +191,8 @@ async def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
         options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=100)
         ask_with = {} if answer == "unable" else {"elicitation_callback": asked.answer}
         async with in_memory(idle, options, mode=mode, **ask_with) as client:
-            own = found(await client.call_tool("create_job", JOB))
-            ended = found(await client.call_tool("cancel_job", {"job_id": own["id"]}))
+            own_job = found(await client.call_tool("create_job", JOB))
+            ended = found(await client.call_tool("cancel_job", {"job_id": own_job["id"]}))
             assert (ended["status"], asked) == ("cancelled", [])
             result = await client.call_tool("cancel_job", {"job_id": theirs.id})
             yes = answer == "accept"
@@ -308,16 +308,16 @@ async def test_two_sessions_that_order_the_same_buy_once(
     idle: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One sends it, the other one waits and reads the job; one that waits too long is told."""
-    made: list[dict[str, Any]] = []
+    jobs: list[dict[str, Any]] = []
 
     async def session() -> None:
-        made.append(found(await order(idle, tmp_path, 100)))
+        jobs.append(found(await order(idle, tmp_path, 100)))
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(session)
-    assert sorted(job["created_before"] for job in made) == [False, True, True]
-    assert len({job["id"] for job in made}) == len(posts(idle)) == 1
+    assert sorted(job["created_before"] for job in jobs) == [False, True, True]
+    assert len({job["id"] for job in jobs}) == len(posts(idle)) == 1
     monkeypatch.setattr(spending_module, "_TURN_SECONDS", 0.0)
     ledger = ledger_of(idle, tmp_path)
     (path,) = tmp_path.glob("*.json")
@@ -423,16 +423,16 @@ async def test_a_cancelled_call_stays_counted_and_is_found_again(server: MockSer
     """A program that gives up may have paid: the same call finds the job, the server goes on."""
     server.faults.add(path="/v1/jobs", method="POST", delay=1, times=1)
 
-    left = ledger_of(server, tmp_path).left_cents
+    remaining_cents = ledger_of(server, tmp_path).left_cents
     async with in_memory(server, Options(ledger=tmp_path), mode="legacy") as client:
         async with anyio.create_task_group() as group:
             group.start_soon(client.call_tool, "create_job", JOB)
-            while left() == 2500:
+            while remaining_cents() == 2500:
                 await anyio.sleep(0.01)
             group.cancel_scope.cancel()
-        assert left() == 2400
-        made = found(await client.call_tool("create_job_and_wait", JOB))
-        assert (made["status"], made["budget_left_cents"]) == ("completed", 2400)
+        assert remaining_cents() == 2400
+        job = found(await client.call_tool("create_job_and_wait", JOB))
+        assert (job["status"], job["budget_left_cents"]) == ("completed", 2400)
     assert spent(server) == 100
 
 
@@ -443,11 +443,11 @@ async def test_progress_grows_until_the_job_ends(
     import firsthandapi.mcp._progress as progress_module
 
     monkeypatch.setattr(progress_module, "_EVERY", 0.02)
-    told: list[tuple[float, float | None, str | None]] = []
+    reports: list[tuple[float, float | None, str | None]] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, total, message))
-        if len(told) == 3 and message is not None:
+        reports.append((done, total, message))
+        if len(reports) == 3 and message is not None:
             for _ in range(2):
                 idle.submit(message.split()[0])
             await anyio.to_thread.run_sync(lambda: idle.clock.advance(minutes=1))
@@ -456,14 +456,14 @@ async def test_progress_grows_until_the_job_ends(
         job = found(await client.call_tool("create_job_and_wait", JOB, progress_callback=progress))
         assert (job["status"], job["timed_out_waiting"], job["files_approved"]) == ("completed", False, 2)
         idle.faults.add(path="/v1/jobs/job_*", times=None, status=404)
-        other = {**JOB, "metadata": {"n": 2}}
-        failed = await client.call_tool("create_job_and_wait", other)
+        second_job = {**JOB, "metadata": {"n": 2}}
+        failed = await client.call_tool("create_job_and_wait", second_job)
         assert "was created, and then:" in text_of(failed)
-    numbers = [done for done, _, _ in told]
+    numbers = [done for done, _, _ in reports]
     assert numbers == sorted(set(numbers))
-    assert (2, 2) in [(done, total) for done, total, _ in told]
-    assert told[-1][0] < 2.1  # on busy cores beats may follow
-    assert len([message for _, _, message in told if message and "open" in message]) >= 3
+    assert (2, 2) in [(done, total) for done, total, _ in reports]
+    assert reports[-1][0] < 2.1  # on busy cores beats may follow
+    assert len([message for _, _, message in reports if message and "open" in message]) >= 3
 
 
 async def test_a_wait_ends_in_time(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ ANNOTATIONS: dict[str, dict[str, Any]] = {
 
 def record(content_type: str | None = "image/jpeg", **changes: Any) -> Record:
     kind = (content_type or "").partition("/")[0]
-    made = Record(
+    row = Record(
         file_name="data/file_1.jpg",
         file_id="file_1",
         job_id="job_1",
@@ -63,7 +63,7 @@ def record(content_type: str | None = "image/jpeg", **changes: Any) -> Record:
         annotations=unified(ANNOTATIONS.get(kind), cards.kind_of(content_type)),
         annotations_json=None,
     )
-    return replace(made, **changes)
+    return replace(row, **changes)
 
 
 def file(**fields: Any) -> File:
@@ -80,7 +80,7 @@ def everything(word: str, media: cards.Media) -> str:
         "audio": {"topics": [word], "keywords": [word], "transcript_segments": [{"text": word}]},
         "video": {"actions": [word], "tracked_objects": [{"label": word}]},
     }
-    shown = [
+    cells = [
         cards.card(
             record(
                 f"{kind}/x{word}",
@@ -97,7 +97,7 @@ def everything(word: str, media: cards.Media) -> str:
         id=word, status=word, type=word, title=word, description=word, accepted_formats=[word]
     )
     return html.cell(
-        *shown,
+        *cells,
         cards.job_cell(job),
         cards.dataset_heading(job, word, []),
         cards.file_cell(record(original_filename=word), word),
@@ -125,9 +125,9 @@ def test_no_word_changes_the_page(word: str) -> None:
 def test_secrets_in_words_are_masked(lead: str) -> None:
     """A worker, or the service, may put a key or a signed URL anywhere, at the place of a cut too."""
     for secret in (SIGNED, "fh_live_5ecretPart", "Bearer 5ecretPart"):
-        shown = everything(f"{lead} {secret}", "none")
-        assert "5ecret" not in shown
-        assert "0123456789abcdef" not in shown
+        page = everything(f"{lead} {secret}", "none")
+        assert "5ecret" not in page
+        assert "0123456789abcdef" not in page
 
 
 # ── Media ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,13 +163,13 @@ def test_each_known_type_has_a_beginning(content_type: str) -> None:
 def test_media_have_players_and_words_for_who_does_not_see_them(content_type: str, tag: str) -> None:
     """An image has an `alt`, a player controls and a label; each says what was recognized."""
     page = cards.card(record(content_type), cards.Embedded(content_type, b"x"))
-    shown = re.search(rf"<{tag} [^>]*>", page)
-    assert shown is not None
+    player = re.search(rf"<{tag} [^>]*>", page)
+    assert player is not None
     label = ANNOTATIONS[content_type.partition("/")[0]]
     first = next(iter(label.values()))[0]
-    assert f"{first}" in shown[0]
-    assert ("alt=" if tag == "img" else "aria-label=") in shown[0]
-    assert "controls" in shown[0] or tag == "img"
+    assert f"{first}" in player[0]
+    assert ("alt=" if tag == "img" else "aria-label=") in player[0]
+    assert "controls" in player[0] or tag == "img"
     check_harmless(page)
 
 
@@ -177,14 +177,14 @@ def test_media_have_players_and_words_for_who_does_not_see_them(content_type: st
 
 
 @pytest.mark.parametrize(
-    ("rating", "said"),
+    ("rating", "words"),
     [(4, "4 of 5 stars"), (0, "0 of 5 stars"), (-3, "0 of 5 stars"), (10**30, "5 of 5 stars")],
 )
-def test_stars_are_said_as_well_as_drawn(rating: int, said: str) -> None:
+def test_stars_are_said_as_well_as_drawn(rating: int, words: str) -> None:
     """A screen reader says how many; any number fits."""
     page = cards.card(record(ai_star_rating=rating), "")
-    assert f'role="img" aria-label="{said}"' in page
-    assert page.count("★") == int(said[0])
+    assert f'role="img" aria-label="{words}"' in page
+    assert page.count("★") == int(words[0])
     assert page.count("★") + page.count("☆") == 5
 
 
@@ -225,15 +225,15 @@ def test_many_labels_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(1.04, "1.0 s"), (59.9, "59.9 s"), (60, "1:00"), (3725.5, "62:05")]
+    ("seconds", "words"), [(1.04, "1.0 s"), (59.9, "59.9 s"), (60, "1:00"), (3725.5, "62:05")]
 )
-def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> None:
+def test_durations_are_said_as_players_say_them(seconds: float, words: str) -> None:
     """Seconds, then minutes."""
-    assert said in cards.card(record("audio/wav", duration_seconds=seconds), "")
+    assert words in cards.card(record("audio/wav", duration_seconds=seconds), "")
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("size", "words"),
     [
         (0, "0 B"),
         (999, "999 B"),
@@ -243,9 +243,9 @@ def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> No
         (10**400, "10,000"),
     ],
 )
-def test_sizes_are_said_as_people_say_them(size: int, said: str) -> None:
+def test_sizes_are_said_as_people_say_them(size: int, words: str) -> None:
     """In decimal units, as file managers do."""
-    assert said in cards.card(record(size_bytes=size), "")
+    assert words in cards.card(record(size_bytes=size), "")
 
 
 # ── Jobs, headings, tables ───────────────────────────────────────────────────────────────────────────────
@@ -270,7 +270,7 @@ def test_a_job_shows_how_far_it_is_and_what_it_costs() -> None:
     )._repr_html_()
     assert page is not None
     words = " ".join(check_harmless(page).words)
-    for said in (
+    for phrase in (
         "Street signs",
         "job_1",
         "in_progress",
@@ -279,7 +279,7 @@ def test_a_job_shows_how_far_it_is_and_what_it_costs() -> None:
         "$5.00",
         "1 star",
     ):
-        assert said in words
+        assert phrase in words
     assert "2026-03-27 10:30 UTC" in words
     assert 'value="4" max="10"' in page
     assert "5ecret" not in page
@@ -314,7 +314,7 @@ def test_a_plan_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = tuple(LabelPlan(f"label{n}", 2, 1, 0, 1, 50) for n in range(3))
     orders = tuple(PlannedOrder(label.label, 1, 50) for label in labels)
     plan = CampaignPlan(orders, labels, 150, 1_000)
-    shown = str(plan._repr_html_())
+    table = str(plan._repr_html_())
     for word in (
         "label0",
         "label2",
@@ -323,9 +323,9 @@ def test_a_plan_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         "3 orders",
         "$1.50 of $10.00 spent; $3.00 after this plan",
     ):
-        assert word in shown
-    check_harmless(shown)
-    assert "changed" not in shown
+        assert word in table
+    check_harmless(table)
+    assert "changed" not in table
     changed = CampaignPlan((PlannedOrder("label0", 1, 50, ("title", "location")),), labels, 150, 1_000)
     assert "title, location" in str(changed._repr_html_())
     monkeypatch.setattr(cards, "MOST_ROWS", 3)

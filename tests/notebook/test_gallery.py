@@ -86,10 +86,10 @@ def shown(thing: Any) -> str:
 
 def media_in(page: str) -> list[str]:
     """The type of what stands in each card, or the words that stand there instead."""
-    found = re.findall(
+    matches = re.findall(
         r'<div class="fh-media"><(?:div class="fh-none">([^<]*)<|\w+ [^>]*src="data:([^;]*);)', page
     )
-    return [words or kind for words, kind in found]
+    return [words or kind for words, kind in matches]
 
 
 # ── Datasets ─────────────────────────────────────────────────────────────────────────────────────────────

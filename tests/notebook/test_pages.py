@@ -29,10 +29,10 @@ def test_showing_a_page_downloads_nothing(connect: Connect, fresh_server: MockSe
     """A card for each file, without its media: no request, no thread, and no URL or key in the cell."""
     job_id = completed_job(fresh_server, 3)
     page = first(connect(fresh_server).files.list(job_id))
-    before = len(fresh_server.requests)
+    request_count = len(fresh_server.requests)
     html = shown(page)
     assert "3 items" in repr(page)
-    assert len(fresh_server.requests) == before
+    assert len(fresh_server.requests) == request_count
     assert our_threads() == []
     assert html.count("not downloaded") == html.count("<figure") == 3
     assert "files.download_all(job_id, dest) downloads them" in html
@@ -102,9 +102,9 @@ def test_a_file_and_a_row_by_themselves_read_nothing(fresh_server: MockServer, t
     job_id = completed_job(fresh_server, 1)
     with fresh_server.client() as client:
         file = client.files.list(job_id).data[0]
-        before = len(fresh_server.requests)
+        request_count = len(fresh_server.requests)
         page = shown(file)
-        assert len(fresh_server.requests) == before
+        assert len(fresh_server.requests) == request_count
         dataset = client.files.download_all(job_id, tmp_path / "d")
     assert "files.download(file, path) downloads it" in page
     assert file.download_url not in page

@@ -65,18 +65,18 @@ def run(server: MockServer, cwd: Path, *command: str, **variables: str) -> str:
 
 
 def posts(server: MockServer) -> int:
-    return sum((each.method, each.path) == ("POST", "/v1/jobs") for each in server.requests)
+    return sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests)
 
 
 @needs_make
 def test_make_collects_once(server: MockServer, tmp_path: Path) -> None:
     """A second `make` does nothing; one on another machine continues the same job; a new name posts a new one."""
-    here = shutil.copytree(PIPELINES, tmp_path / "here")
-    run(server, here, "make")
-    assert json.loads((here / "signs.json").read_text(encoding="utf-8"))["files"] == 3
-    before = len(server.requests)
-    assert "up to date" in run(server, here, "make")
-    assert len(server.requests) == before
+    folder = shutil.copytree(PIPELINES, tmp_path / "here")
+    run(server, folder, "make")
+    assert json.loads((folder / "signs.json").read_text(encoding="utf-8"))["files"] == 3
+    request_count = len(server.requests)
+    assert "up to date" in run(server, folder, "make")
+    assert len(server.requests) == request_count
     elsewhere = shutil.copytree(PIPELINES, tmp_path / "elsewhere")
     run(server, elsewhere, "make", "signs.verified")
     assert Dataset.open(elsewhere / "signs").verify().ok
@@ -186,7 +186,7 @@ def test_a_webhook_wakes_a_flow_of_prefect(server: MockServer, tmp_path: Path) -
     assert "files: 3" in output
     assert Dataset.open(tmp_path / "signs").verify().ok
     assert posts(server) == 1
-    assert not any("prefer" in each.headers for each in server.requests)
+    assert not any("prefer" in request.headers for request in server.requests)
     assert server.api_key not in output
 
 
@@ -272,7 +272,7 @@ def test_a_dag_of_airflow_buys_once_whoever_dies(tmp_path: Path) -> None:
         airflow = Airflow(server, tmp_path)
 
         def waits() -> int:
-            return sum("prefer" in each.headers for each in [*server.requests])
+            return sum("prefer" in request.headers for request in [*server.requests])
 
         try:
             airflow.run("db", "migrate")
@@ -285,11 +285,11 @@ def test_a_dag_of_airflow_buys_once_whoever_dies(tmp_path: Path) -> None:
             )
             eventually(lambda: waits() > 0, airflow)
             airflow.kill("triggerer")
-            before = waits()
+            wait_count = waits()
             airflow.start("triggerer")
-            eventually(lambda: waits() > before, airflow)
-            (kept,) = airflow.states("select classpath || ' ' || kwargs from trigger")
-            assert "firsthandapi.airflow.JobTrigger" in kept
+            eventually(lambda: waits() > wait_count, airflow)
+            (trigger,) = airflow.states("select classpath || ' ' || kwargs from trigger")
+            assert "firsthandapi.airflow.JobTrigger" in trigger
             server.faults.add(path="/files/*", status=404, times=1)  # a download that fails for good, once
             server.clock.advance(hours=2)
             eventually(lambda: airflow.states("select state from dag_run") == ["success"], airflow)
@@ -476,8 +476,8 @@ def test_a_task_finds_its_job_behind_many_others(tmp_path: Path) -> None:
                     price_per_file_cents=50,
                 )
         output = run(server, tmp_path, sys.executable, "-c", _BEHIND_OTHERS).split("\n")
-        known = [line for line in output if line.startswith("job_id")]
-        assert (len(known), len(set(known))) == (6, 3), output
+        id_lines = [line for line in output if line.startswith("job_id")]
+        assert (len(id_lines), len(set(id_lines))) == (6, 3), output
         searches = [r.query for r in server.requests if (r.method, r.path) == ("GET", "/v1/jobs")]
         firsts = [search.get("created_after", "all") for search in searches if "cursor" not in search]
         assert firsts == ["all", "all", *["2020-10-31T00:00:00Z"] * 2, "all", "2020-11-30T00:00:00Z"]
@@ -523,12 +523,12 @@ def test_triggers_of_a_key_share_one_list(tmp_path: Path) -> None:
             for job_id in jobs:
                 client.jobs.cancel(job_id)
         server.rate_limit = 100
-        before = len(server.requests)
+        start = len(server.requests)
         output = run(server, tmp_path, sys.executable, "-c", _TRIGGERS, *jobs)
         assert output == "0 cancelled\n"
-        asked = [*server.requests][before:]
+        asked = [*server.requests][start:]
         assert len(asked) <= 5
-        assert {each.status for each in asked} == {200}
+        assert {request.status for request in asked} == {200}
 
 
 def test_without_airflow_the_message_says_where_to_install() -> None:
@@ -545,6 +545,6 @@ def test_without_airflow_the_message_says_where_to_install() -> None:
 def test_the_guide_shows_the_examples_whole() -> None:
     """Each file is on the page."""
     guide = GUIDE.read_text(encoding="utf-8")
-    shown = re.findall(r'^ *--8<-- "examples/pipelines/(\S+)"$', guide, re.MULTILINE)
+    names = re.findall(r'^ *--8<-- "examples/pipelines/(\S+)"$', guide, re.MULTILINE)
     examples = ["airflow_dag.py", "dagster_assets.py", "prefect_flow.py", "prefect_webhook.py"]
-    assert sorted(shown) == ["Makefile", *examples]
+    assert sorted(names) == ["Makefile", *examples]

@@ -52,21 +52,21 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def reviewing(
     files: Dataset | DatasetView,
     ended: list[tuple[Decision, ...]] | None = None,
-    told: list[str] | None = None,
+    messages: list[str] | None = None,
     **options: Any,
 ) -> Generator[httpx.Client]:
     """A review that runs beside the test, with a client whose address is the page's."""
-    told = [] if told is None else told
+    messages = [] if messages is None else messages
 
     def run() -> None:
-        found = app.review(files, open_browser=False, tell=told.append, **{"by": "ana", **options})
-        (ended if ended is not None else []).append(found)
+        decisions = app.review(files, open_browser=False, tell=messages.append, **{"by": "ana", **options})
+        (ended if ended is not None else []).append(decisions)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        wait_until(lambda: told)
-        with httpx.Client(base_url=told[0].rpartition(" ")[2], timeout=200) as client:
+        wait_until(lambda: messages)
+        with httpx.Client(base_url=messages[0].rpartition(" ")[2], timeout=200) as client:
             try:
                 yield client
             finally:
@@ -80,7 +80,7 @@ def reviewing(
 def rows_of(client: httpx.Client) -> dict[str, dict[str, Any]]:
     """The rows by id, as the page unpacks them."""
     answer = client.get("rows").json()
-    unpacked: dict[str, dict[str, Any]] = {each: {} for each in answer["ids"]}
+    unpacked: dict[str, dict[str, Any]] = {file_id: {} for file_id in answer["ids"]}
     for name, column in answer["columns"].items():
         for n, row in enumerate(unpacked.values()):
             row[name] = column["values"][column["places"][n] if column["places"] else 0]
@@ -106,8 +106,8 @@ def test_a_correction(dataset: Dataset) -> None:
                 client.post("corrections", json={"id": file_id, "field": field, "text": text}).status_code
                 == 204
             )
-        shown = client.get(f"rows/{file_id}").json()
-        assert ["Text extraction", "STOP", None] in shown["annotations"]
+        fields = client.get(f"rows/{file_id}").json()
+        assert ["Text extraction", "STOP", None] in fields["annotations"]
         assert client.post("corrections", json={"id": "file_x", "field": "a", "text": ""}).status_code == 404
         refused = client.post("corrections", json={"id": file_id, "field": "annotation_model", "text": "me"})
         assert (refused.status_code, "no annotation" in refused.text) == (409, True)
@@ -123,10 +123,10 @@ def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     ended: list[tuple[Decision, ...]] = []
     with reviewing(dataset, ended) as client:
         page = client.get("")
-        assert all(each in page.text for each in ids)
+        assert all(file_id in page.text for file_id in ids)
         assert "set-cookie" not in page.headers
         assert "script-src 'self'" in page.headers["content-security-policy"]
-        assert [client.get(each).status_code for each in re.findall(r'"(static/[^"]+)"', page.text)] == [
+        assert [client.get(path).status_code for path in re.findall(r'"(static/[^"]+)"', page.text)] == [
             200
         ] * 4
         assert client.get("duplicates").json() == [[ids[1], ids[2]]]
@@ -140,15 +140,15 @@ def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
             {"action": "accept", "ids": [ids[2]]},
         ):
             assert client.post("decisions", json=body).status_code == 204
-        states = {each: (row["state"], row["reason"]) for each, row in rows_of(client).items()}
+        states = {file_id: (row["state"], row["reason"]) for file_id, row in rows_of(client).items()}
         assert states[ids[0]] == ("excluded", "blurred")
-        assert [states[each][0] for each in ids[1:]] == ["excluded", "accepted", "undecided"]
+        assert [states[file_id][0] for file_id in ids[1:]] == ["excluded", "accepted", "undecided"]
         assert client.get(f"files/{ids[0]}").content == picture("red")  # where it is now
         assert client.post("decisions", json={"action": "include", "ids": [ids[0]]}).status_code == 204
     opened = Dataset.open(dataset.path)
     assert [row.file_id for row in opened.excluded] == [ids[1]]
     assert ended == [opened.decisions]
-    assert {each.by for each in opened.decisions} == {"ana"}
+    assert {decision.by for decision in opened.decisions} == {"ana"}
     assert (
         app.in_words(opened.decisions) == "Decided about 3 files: 1 accepted, 1 excluded, 1 included again."
     )
@@ -160,12 +160,12 @@ def test_several_decisions_in_one_request(dataset: Dataset) -> None:
     asked = [("accept", ids[0]), ("exclude", "file_of_another"), ("exclude", ids[1]), ("include", ids[1])]
     ended: list[tuple[Decision, ...]] = []
     with reviewing(dataset, ended) as client:
-        body = {"decisions": [{"action": action, "ids": [each]} for action, each in asked]}
+        body = {"decisions": [{"action": action, "ids": [file_id]} for action, file_id in asked]}
         refused = client.post("decisions", json=body)
         assert (refused.status_code, "file_of_another" in refused.text) == (409, True)
         # Twice is once.
         assert client.post("decisions", json={"action": "accept", "ids": ids[:1]}).status_code == 204
-    assert [(each.action, each.file_id) for each in ended[0]] == [asked[0], *asked[2:]]
+    assert [(decision.action, decision.file_id) for decision in ended[0]] == [asked[0], *asked[2:]]
     assert Dataset.open(dataset.path).decisions == dataset.decisions == ended[0]
 
 
@@ -179,7 +179,7 @@ def test_a_decision_does_not_wait_for_files_to_move(
     place, hidden = dataset.path / "data", dataset.path / EXCLUDED / "data"
     with reviewing(dataset) as client:
         client.post("decisions", json={"action": "exclude", "ids": ids[:2]})
-        assert [each.file_id for each in Dataset.open(dataset.path).excluded] == ids[:2]
+        assert [row.file_id for row in Dataset.open(dataset.path).excluded] == ids[:2]
         assert not hidden.exists()
         monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
         wait_until(lambda: hidden.exists() and len([*place.iterdir()]) == 2)
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
 ) -> None:
     """The decision is kept, and the end says why its file has not moved."""
     monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
-    page, tries, told = app.ReviewPage(dataset), list[int](), list[str]()
+    page, tries, messages = app.ReviewPage(dataset), list[int](), list[str]()
 
     def refuse(_: Dataset) -> None:
         tries.append(1)
@@ -207,8 +207,8 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
     monkeypatch.setattr(app, "ReviewPage", lambda *_, **__: page)
     page._decide({"action": "exclude", "ids": [dataset.records[0].file_id]})
     with pytest.raises(ConfigurationError, match="has it open"):
-        app.review(dataset, open_browser=False, tell=told.append)
-    assert (len(tries), told[-1]) == (2, "Decided about 1 file: 1 excluded.")
+        app.review(dataset, open_browser=False, tell=messages.append)
+    assert (len(tries), messages[-1]) == (2, "Decided about 1 file: 1 excluded.")
 
 
 def test_what_is_said_is_shown(tmp_path: Path) -> None:
@@ -223,9 +223,9 @@ def test_what_is_said_is_shown(tmp_path: Path) -> None:
         tmp_path / "talk", [b"1", b"2"], content_type=["audio/wav"] * 2, annotations=[words, None]
     )
     with reviewing(dataset) as client:
-        said = [client.get(f"rows/{each}").json()["transcript"] for each in ("file_0", "file_1")]
+        transcripts = [client.get(f"rows/{file_id}").json()["transcript"] for file_id in ("file_0", "file_1")]
         assert client.get("rows/file_x").status_code == 404
-    assert said == [[{"start": 0, "speaker": "A", "text": f"good morning\\u202e{_EVIL}"}], []]
+    assert transcripts == [[{"start": 0, "speaker": "A", "text": f"good morning\\u202e{_EVIL}"}], []]
 
 
 @pytest.mark.parametrize(
@@ -279,17 +279,17 @@ def test_a_folder_of_a_stranger(tmp_path: Path) -> None:
 
 def test_a_decision_moves_a_picture_that_is_shown(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read where it is then."""
-    shown = next(iter(dataset)).file_id
+    file_id = next(iter(dataset)).file_id
     small, moved = app.ReviewPage._small, []
 
     def late(page: app.ReviewPage, row: Record, path: Path) -> bytes | None:
         if not moved:
-            moved.append(client.post("decisions", json={"action": "exclude", "ids": [shown]}).status_code)
+            moved.append(client.post("decisions", json={"action": "exclude", "ids": [file_id]}).status_code)
         return small(page, row, path)
 
     monkeypatch.setattr(app.ReviewPage, "_small", late)
     with reviewing(dataset) as client:
-        assert client.get(f"thumbnails/{shown}").status_code == 200
+        assert client.get(f"thumbnails/{file_id}").status_code == 200
     assert moved == [204]
 
 
@@ -381,7 +381,7 @@ def test_what_happens_beside_it(dataset: Dataset) -> None:
         Dataset.open(dataset.path).exclude(ids[0], by="bob")
         assert rows_of(client)[ids[0]]["state"] == "excluded"
         client.post("decisions", json={"action": "accept", "ids": ids[1:]})
-    assert [each.file_id for each in ended[0]] == ids[1:]
+    assert [decision.file_id for decision in ended[0]] == ids[1:]
 
 
 def test_a_view(dataset: Dataset) -> None:
@@ -391,7 +391,7 @@ def test_a_view(dataset: Dataset) -> None:
     with reviewing(view) as client:
         assert ids[0] not in client.get("").text
         client.post("decisions", json={"action": "exclude", "ids": [ids[1]]})
-        assert {each: row["state"] for each, row in rows_of(client).items()} == {
+        assert {file_id: row["state"] for file_id, row in rows_of(client).items()} == {
             ids[1]: "excluded",
             ids[2]: "undecided",
             ids[3]: "undecided",
@@ -439,12 +439,12 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
     dataset.accept("file_0", by="ben\u202e")
     dataset.exclude("file_0", reason="blurred", by="cleo")
     with reviewing(dataset) as client:
-        answer, known = client.get("rows/file_0").json(), facts_of(client, "file_0")
+        answer, facts = client.get("rows/file_0").json(), facts_of(client, "file_0")
         assert rows_of(client)["file_0"]["disputed"]
         assert client.get("rows").json()["agreement"] == 0
-    text = known.pop("Text extraction")
+    text = facts.pop("Text extraction")
     assert (len(text), text[:6]) == (4001, "STOP x")
-    assert known == {
+    assert facts == {
         "Stars": "4 of 5",
         "Rated by": "model:x",
         "Reason": f"readable\\u202e{_EVIL}",
@@ -467,7 +467,7 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
         "Scene": "street, indoor: no",
         "Model": "m",
     }
-    assert [(each["by"], each["action"], each["reason"]) for each in answer["decisions"]] == [
+    assert [(decision["by"], decision["action"], decision["reason"]) for decision in answer["decisions"]] == [
         ("ben\\u202e", "accept", None),
         ("cleo", "exclude", "blurred"),
     ]
@@ -488,13 +488,13 @@ def test_blind(tmp_path: Path) -> None:
     dataset.exclude("file_0", reason="secret", by="ben")
     dataset.relabel("file_1", "secret", by="ben")
     dataset.accept("file_2", by="ben")
-    told: list[str] = []
-    with reviewing(dataset, blind=True, told=told) as client:
+    messages: list[str] = []
+    with reviewing(dataset, blind=True, messages=messages) as client:
         sent = "".join(client.get(path).text for path in ("rows", *(f"rows/file_{n}" for n in range(3))))
         leaked = [
-            each
-            for each in ("ben", "Stars", "stars", "0.123", "Flag", "excluded", "disputed")
-            if each in sent
+            word
+            for word in ("ben", "Stars", "stars", "0.123", "Flag", "excluded", "disputed")
+            if word in sent
         ]
         assert leaked == []
         assert "secret" not in client.get("rows").text
@@ -505,10 +505,10 @@ def test_blind(tmp_path: Path) -> None:
         assert facts_of(client, "file_0")["Stars"] == "5 of 5"
         assert facts_of(client, "file_1")["Label"] == "secret"
         seen = client.get("rows/file_0").json()["decisions"]
-        assert [(each["by"], each["reason"]) for each in seen] == [("ben", "secret"), ("ana", None)]
+        assert [(entry["by"], entry["reason"]) for entry in seen] == [("ben", "secret"), ("ana", None)]
     # What others exclude stays so.
     assert [row.file_id for row in dataset.excluded] == ["file_0", "file_1", "file_2"]
-    assert told[-2:] == [
+    assert messages[-2:] == [
         "Decided about 3 files: 1 accepted, 2 excluded.",
         "Agreement of all reviewers: -0.58.",
     ]
@@ -524,7 +524,7 @@ def test_blind_somebody_keeps_what_they_have_excluded(dataset: Dataset) -> None:
         assert [row["state"] for row in rows_of(client).values()][:2] == ["excluded"] * 2
         client.post("decisions", json={"action": "include", "ids": ids[:2]})
         assert [row["state"] for row in rows_of(client).values()][:2] == ["accepted"] * 2
-    assert [(each.file_id, each.by, each.action) for each in dataset.decisions[2:]] == [
+    assert [(decision.file_id, decision.by, decision.action) for decision in dataset.decisions[2:]] == [
         (ids[0], "ben", "include"),
         (ids[1], "ana", "include"),
         (ids[0], "ana", "accept"),
@@ -533,8 +533,8 @@ def test_blind_somebody_keeps_what_they_have_excluded(dataset: Dataset) -> None:
 
 def test_a_relabel_shows_at_once(tmp_path: Path) -> None:
     """Beside the picture, too, before its file has moved."""
-    one = folder_of(tmp_path / "one", [picture("red")])
-    dataset = Dataset.merge({"stop": one.path}, tmp_path / "signs")
+    folder = folder_of(tmp_path / "one", [picture("red")])
+    dataset = Dataset.merge({"stop": folder.path}, tmp_path / "signs")
     with reviewing(dataset) as client:
         client.post("decisions", json={"action": "relabel", "ids": ["file_0"], "label": "yield"})
         assert facts_of(client, "file_0")["Label"] == "yield"
@@ -545,8 +545,8 @@ def test_a_relabel_shows_at_once(tmp_path: Path) -> None:
 def test_a_decision_reads_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many the folder has; and when files move, only those of excluded ones are parsed."""
     monkeypatch.setattr(app, "_IDLE_SECONDS", 3600)
-    one = folder_of(tmp_path / "one", [picture("red"), picture("blue"), picture("green")])
-    dataset = Dataset.merge({"stop": one.path}, tmp_path / "signs")
+    folder = folder_of(tmp_path / "one", [picture("red"), picture("blue"), picture("green")])
+    dataset = Dataset.merge({"stop": folder.path}, tmp_path / "signs")
     with reviewing(dataset) as client:
         client.get("")
         with monkeypatch.context() as patch:
