@@ -69,17 +69,17 @@ class Caller:
     key: str | None
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str | None) -> Reply:
-        given: dict[str, str | None] = {name.replace("_", "-"): value for name, value in headers.items()}
+        fields: dict[str, str | None] = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.key is not None:
-            given.setdefault("Authorization", f"Bearer {self.key}")
+            fields.setdefault("Authorization", f"Bearer {self.key}")
         if method == "POST":
-            given.setdefault("Idempotency-Key", f"test-{next(_keys)}")
+            fields.setdefault("Idempotency-Key", f"test-{next(_keys)}")
         raw = body
         if body is not None and not isinstance(body, bytes):
             raw = json.dumps(body).encode()
         if raw:
-            given.setdefault("Content-Type", "application/json")
-        sent = {name: value for name, value in given.items() if value is not None}
+            fields.setdefault("Content-Type", "application/json")
+        sent = {name: value for name, value in fields.items() if value is not None}
         return send(self.server.url, method, path, raw, sent)
 
     def get(self, path: str) -> Any:
@@ -101,11 +101,11 @@ class Caller:
         return self.get(f"/v1/jobs/{job_id}/files?min_score=1&limit=100")["data"]
 
 
-def scored(server: MockServer, job_id: str, **given: Any) -> SubmittedWork:
+def scored(server: MockServer, job_id: str, **options: Any) -> SubmittedWork:
     """What a worker submits, and the stars that it gets 15 seconds later."""
-    made = server.submit(job_id, **given)
+    work = server.submit(job_id, **options)
     server.clock.advance(seconds=15)
-    return made
+    return work
 
 
 @dataclass
@@ -160,9 +160,9 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            made.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            made.before()
-            self.send_response(made.answer())
+            result.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            result.before()
+            self.send_response(result.answer())
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -170,9 +170,9 @@ def receiver() -> Iterator[Receiver]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
-        made = Receiver(f"http://127.0.0.1:{http_server.server_port}/hook")
+        result = Receiver(f"http://127.0.0.1:{http_server.server_port}/hook")
         thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield made
+        yield result
         http_server.shutdown()
         thread.join()

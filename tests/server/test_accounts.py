@@ -24,12 +24,12 @@ def events(api: Caller, type: str) -> list[Any]:
 
 def test_key_life(server: MockServer, api: Caller) -> None:
     """A rotated key works for 24 h more; a revoked one not at all."""
-    made = api("POST", "/v1/api_keys", {"name": "ci", "scopes": ["jobs:read"]}).json
-    fresh = api("POST", f"/v1/api_keys/{made['id']}/rotate").json
-    assert (fresh["id"] != made["id"], fresh["scopes"]) == (True, ["jobs:read"])
-    old, new = Caller(server, made["secret"]), Caller(server, fresh["secret"])
+    new_key = api("POST", "/v1/api_keys", {"name": "ci", "scopes": ["jobs:read"]}).json
+    fresh = api("POST", f"/v1/api_keys/{new_key['id']}/rotate").json
+    assert (fresh["id"] != new_key["id"], fresh["scopes"]) == (True, ["jobs:read"])
+    old, new = Caller(server, new_key["secret"]), Caller(server, fresh["secret"])
     assert (old("GET", "/v1/me").status, new("GET", "/v1/me").status) == (200, 200)
-    assert api("POST", f"/v1/api_keys/{made['id']}/rotate").status == 409
+    assert api("POST", f"/v1/api_keys/{new_key['id']}/rotate").status == 409
     server.clock.advance(hours=24)
     assert (old("GET", "/v1/me").status, new("GET", "/v1/me").status) == (401, 200)
     for _ in range(2):
@@ -40,19 +40,19 @@ def test_key_life(server: MockServer, api: Caller) -> None:
 
 def test_live_key_manages_sandbox_keys(server: MockServer, api: Caller) -> None:
     """A live key lists, rotates, and revokes the sandbox keys of its organization; a sandbox key no live one."""
-    made = api("POST", "/v1/api_keys", {"name": "test", "environment": "test"}).json
+    new_key = api("POST", "/v1/api_keys", {"name": "test", "environment": "test"}).json
     listed = api.get("/v1/api_keys")["data"]
-    assert (listed[0]["id"], {key["environment"] for key in listed}) == (made["id"], {"live", "test"})
-    test = Caller(server, made["secret"])
+    assert (listed[0]["id"], {key["environment"] for key in listed}) == (new_key["id"], {"live", "test"})
+    test = Caller(server, new_key["secret"])
     assert {key["environment"] for key in test.get("/v1/api_keys")["data"]} == {"test"}
     live_id = api.get("/v1/me")["api_key_id"]
     assert test("POST", f"/v1/api_keys/{live_id}/revoke").status == 404
-    fresh = api("POST", f"/v1/api_keys/{made['id']}/rotate").json
+    fresh = api("POST", f"/v1/api_keys/{new_key['id']}/rotate").json
     assert fresh["environment"] == "test"
     assert api("POST", f"/v1/api_keys/{fresh['id']}/revoke").status == 204
     assert Caller(server, fresh["secret"])("GET", "/v1/me").status == 401
-    other = Caller(server, server.create_organization().api_key)
-    assert other("POST", f"/v1/api_keys/{made['id']}/revoke").status == 404
+    stranger = Caller(server, server.create_organization().api_key)
+    assert stranger("POST", f"/v1/api_keys/{new_key['id']}/revoke").status == 404
     for trail in (api, Caller(server, server.test_api_key)):
         types = [event["event_type"] for event in trail.get("/v1/audit-events?limit=4")["data"]]
         assert types == ["api_key.revoked", "api_key.rotated", "api_key.created", "api_key.created"]
@@ -181,11 +181,11 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     """What was done is on record, by whom, and can be filtered."""
     job = api.create_job(files_needed=1)["id"]
     server.clock.advance(hours=1)
-    other = api.create_job()["id"]
+    other_job = api.create_job()["id"]
     key = api("POST", "/v1/api_keys", {"name": "ci"}).json["id"]
     webhook = api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"}).json["id"]
     for method, path, body in (
-        ("POST", f"jobs/{other}/cancel", None),
+        ("POST", f"jobs/{other_job}/cancel", None),
         ("POST", f"api_keys/{key}/rotate", None),
         ("POST", f"api_keys/{key}/revoke", None),
         ("PATCH", f"webhook_endpoints/{webhook}", {"enabled": False}),
@@ -204,18 +204,18 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     assert types(f"job_id={job}")[0] == "job.completed"
     assert types("event_type=job.cancelled") == ["job.cancelled"]
     assert {"api_key.created", "api_key.rotated", "api_key.revoked", "submission.approved"} <= set(types(""))
-    endpoints = [f"webhook_endpoint.{what}" for what in ("deleted", "secret_rotated", "updated")]
+    endpoints = [f"webhook_endpoint.{action}" for action in ("deleted", "secret_rotated", "updated")]
     assert types("")[:5] == ["credits.purchased", "settings.updated", *endpoints]
     assert types("event_type=webhook_endpoint.created")
-    (created,) = api.get(f"/v1/audit-events?job_id={other}&event_type=job.created")["data"]
+    (created,) = api.get(f"/v1/audit-events?job_id={other_job}&event_type=job.created")["data"]
     assert created["actor"] == api.get("/v1/me")["api_key_id"]
 
 
 def test_rate_limit(server: MockServer, api: Caller) -> None:
     """A key may make so many requests in 60 virtual seconds from its first; refused ones do not count."""
     server.rate_limit = 3
-    left = [api("GET", "/v1/me").headers["x-ratelimit-remaining"] for _ in range(3)]
-    assert left == ["2", "1", "0"]
+    remainders = [api("GET", "/v1/me").headers["x-ratelimit-remaining"] for _ in range(3)]
+    assert remainders == ["2", "1", "0"]
     server.clock.advance(seconds=50)
     refused = api("GET", "/v1/me")
     assert (refused.status, refused.error["type"]) == (429, "rate_limit_exceeded")
@@ -271,8 +271,8 @@ def test_organization_rate_limit(server: MockServer, api: Caller) -> None:
     """The organization's limit holds over all its keys."""
     server.rate_limit = 100
     server.organization_rate_limit = 2
-    other = Caller(server, server.test_api_key)
-    assert [api("GET", "/v1/me").status, other("GET", "/v1/me").status, other("GET", "/v1/me").status] == [
+    test = Caller(server, server.test_api_key)
+    assert [api("GET", "/v1/me").status, test("GET", "/v1/me").status, test("GET", "/v1/me").status] == [
         200,
         200,
         429,

@@ -17,17 +17,17 @@ _PICTURE = b"not a picture"
 
 
 @pytest.fixture
-def made() -> Iterator[list[Bounded]]:
+def runners() -> Iterator[list[Bounded]]:
     """What a test starts; ended with it."""
     started: list[Bounded] = []
     yield started
-    for each in started:
-        each.close()
+    for runner in started:
+        runner.close()
 
 
-def test_thumbnails(made: list[Bounded]) -> None:
+def test_thumbnails(runners: list[Bounded]) -> None:
     """Threads call it at the same time; what is no picture has no thumbnail, and costs no process."""
-    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail", seconds=200))
+    runners.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail", seconds=200))
     content = BytesIO()
     Image.new("RGB", (640, 480), "red").save(content, "PNG")
     calls = [
@@ -36,9 +36,9 @@ def test_thumbnails(made: list[Bounded]) -> None:
         (_PICTURE, "text/html", 64),
     ] * 4
     with ThreadPoolExecutor(4) as pool:
-        found = [each.result() for each in [pool.submit(made[0], *call) for call in calls]]
-    assert [each is None for each in found] == [False, True, True] * 4
-    with Image.open(BytesIO(found[0] or b"")) as small:
+        thumbnails = [future.result() for future in [pool.submit(runners[0], *call) for call in calls]]
+    assert [thumbnail is None for thumbnail in thumbnails] == [False, True, True] * 4
+    with Image.open(BytesIO(thumbnails[0] or b"")) as small:
         assert (small.format, small.size) == ("JPEG", (64, 48))
 
 
@@ -47,30 +47,30 @@ def test_thumbnails(made: list[Bounded]) -> None:
     [("time:sleep", 60), ("builtins:bytearray", 10**9), ("os:_exit", 0), ("builtins:int", "x")],
     ids=["time", "memory", "death", "error"],
 )
-def test_a_bound(made: list[Bounded], function: str, argument: object) -> None:
+def test_a_bound(runners: list[Bounded], function: str, argument: object) -> None:
     """Its process ends, and the next call has another one."""
-    made.append(Bounded(function, processes=1, megabytes=200, seconds=5 if argument != 60 else 0.5))
+    runners.append(Bounded(function, processes=1, megabytes=200, seconds=5 if argument != 60 else 0.5))
     with pytest.raises(BoundedError):
-        made[0](argument)
+        runners[0](argument)
     with pytest.raises(BoundedError):
-        made[0](argument)
+        runners[0](argument)
 
 
-def test_a_process_can_start_before_it_is_needed(made: list[Bounded]) -> None:
+def test_a_process_can_start_before_it_is_needed(runners: list[Bounded]) -> None:
     """The first call takes it."""
-    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
-    made[0].warm()
-    started = [*made[0]._idle]
-    assert made[0](_PICTURE, "image/png", 64) is None
-    assert made[0]._idle == started
+    runners.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
+    runners[0].warm()
+    started = [*runners[0]._idle]
+    assert runners[0](_PICTURE, "image/png", 64) is None
+    assert runners[0]._idle == started
 
 
-def test_a_call_after_the_end_leaves_no_process(made: list[Bounded]) -> None:
+def test_a_call_after_the_end_leaves_no_process(runners: list[Bounded]) -> None:
     """Nor does one that runs at the end."""
-    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
-    made[0].close()
-    assert made[0](_PICTURE, "image/png", 64) is None
-    assert not made[0]._idle
+    runners.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
+    runners[0].close()
+    assert runners[0](_PICTURE, "image/png", 64) is None
+    assert not runners[0]._idle
 
 
 def test_other_systems_watch_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +81,9 @@ def test_other_systems_watch_themselves(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(bounded, "_used", lambda: next(used))
     monkeypatch.setattr(bounded, "_WATCH_EVERY", 0)
     monkeypatch.setattr(bounded.os, "_exit", ended.append)
-    before = {*threading.enumerate()}
+    threads = {*threading.enumerate()}
     bounded.limit(30)
-    for thread in {*threading.enumerate()} - before:
+    for thread in {*threading.enumerate()} - threads:
         thread.join(10)
     assert ended == [1]
     assert next(used, None) is None

@@ -54,12 +54,12 @@ def test_the_least_that_is_enough() -> None:
 @given(PAIRS)
 def test_kappa(pairs: list[tuple[int, int]]) -> None:
     """1 where they always agree, never more, and the same both ways; nothing where no chance could tell."""
-    found = kappa(pairs)
-    assert found == (
-        pytest.approx(kappa([(other, one) for one, other in pairs])) if found is not None else None
+    score = kappa(pairs)
+    assert score == (
+        pytest.approx(kappa([(second, first) for first, second in pairs])) if score is not None else None
     )
-    assert found is None or found <= 1
-    same = [(one, one) for one, _ in pairs]
+    assert score is None or score <= 1
+    same = [(stars, stars) for stars, _ in pairs]
     assert kappa(same) == (1 if len({*same}) > 1 else None)
     assert agreement(same) == (1 if same else None)
 
@@ -73,11 +73,13 @@ def test_kappa_of_a_textbook() -> None:
 @given(PAIRS, STARS)
 def test_bands(pairs: list[tuple[int, int]], bar: int) -> None:
     """Each pair is in the band of the program's stars, and wrong if people put it on the other side of the bar."""
-    found = bands(pairs, bar)
-    assert [each.stars for each in found] == [1, 2, 3, 4, 5]
-    assert sum(each.pairs for each in found) == len(pairs)
-    assert sum(each.wrong for each in found) == sum((one >= bar) != (other >= bar) for one, other in pairs)
-    assert all(each.decides == (each.bound <= TOLERATED) for each in found)
+    rows = bands(pairs, bar)
+    assert [band.stars for band in rows] == [1, 2, 3, 4, 5]
+    assert sum(band.pairs for band in rows) == len(pairs)
+    assert sum(band.wrong for band in rows) == sum(
+        (first >= bar) != (second >= bar) for first, second in pairs
+    )
+    assert all(band.decides == (band.bound <= TOLERATED) for band in rows)
 
 
 def test_each_program_and_kind() -> None:
@@ -93,20 +95,20 @@ def test_each_program_and_kind() -> None:
         ProgramStars(model, "2", "image", 3, "unrated", 1),
     ]
     people = {"old": [1], "sound": [5], "a": [4, 4, 5], "b": [3], "c": [2]}
-    found = calibrations(rows, people)
-    kinds = [(each.rater, each.media, each.min_star_rating, each.pairs) for each in found]
+    results = calibrations(rows, people)
+    kinds = [(result.rater, result.media, result.min_star_rating, result.pairs) for result in results]
     assert kinds == [
         (model, "audio", 3, 1),
         (model, "image", 3, 2),
         (model, "image", 4, 1),
         ("scorer:s", "image", 3, 1),
     ]
-    assert found[1].agreement == 0.5
-    among = found[1].people
+    assert results[1].agreement == 0.5
+    among = results[1].people
     assert among.pairs == 3
     assert among.agreement == pytest.approx(1 / 3)
     assert among.kappa == pytest.approx(-0.5)
-    assert [(each.stars, each.pairs, each.wrong) for each in found[1].bands if each.pairs] == [
+    assert [(band.stars, band.pairs, band.wrong) for band in results[1].bands if band.pairs] == [
         (2, 1, 1),
         (4, 1, 0),
     ]
@@ -121,7 +123,7 @@ def test_trust(pairs: list[tuple[int, int]], bar: int) -> None:
     for number, pair in enumerate(pairs, 1):
         trust.add(pair)
         trust.add((1, 4))
-        is_kept = bound(sum(is_wrong(each, bar) for each in pairs[:number]), number) <= TOLERATED
+        is_kept = bound(sum(is_wrong(pair, bar) for pair in pairs[:number]), number) <= TOLERATED
         expected = is_kept and (expected or number in range(52, 1000, 50))
         assert (5 in trust.deciding) is expected
 
@@ -149,6 +151,8 @@ def test_luck_is_not_waited_for() -> None:
             after[wrong + 1] = after.get(wrong + 1, 0.0) + chance * share
         is_look = number in range(52, 401, 50)
         unlucky = {
-            each: chance for each, chance in after.items() if not is_look or bound(each, number) > TOLERATED
+            errors: chance
+            for errors, chance in after.items()
+            if not is_look or bound(errors, number) > TOLERATED
         }
     assert 0 < 1 - sum(unlucky.values()) < 0.02

@@ -52,19 +52,19 @@ ALL = tuple(NAMES)
 @pytest.fixture(autouse=True)
 def _decoder_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A decoder that complains of a cleaned file fails its test."""
-    before = av.logging.get_level()
+    level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     with caplog.at_level(logging.ERROR):
         yield
-    av.logging.set_level(before)
+    av.logging.set_level(level)
     assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
 def cleaned(content: bytes, accepted: Any = ALL, **options: Any) -> tuple[bytes, Cleaned]:
     """The cleaned file, and what it says."""
     target = io.BytesIO()
-    found = clean(io.BytesIO(content), target, accepted, now=NOW, **options)
-    return target.getvalue(), found
+    facts = clean(io.BytesIO(content), target, accepted, now=NOW, **options)
+    return target.getvalue(), facts
 
 
 def picture(size: tuple[int, int] = (48, 32), mode: str = "RGB") -> Image.Image:
@@ -114,8 +114,8 @@ def spoiled_jpeg(content: bytes, block: bytes | None = None) -> bytes:
         (0xE0, b"JFXX\0\x10" + SECRET),
         (0xFE, b"<html><script>" + SECRET),
     ]
-    made = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in parts)
-    return content[:2] + made + content[2:] + content + b"PK\x03\x04" + SECRET
+    segments = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in parts)
+    return content[:2] + segments + content[2:] + content + b"PK\x03\x04" + SECRET
 
 
 def spoiled(content_type: str) -> bytes:
@@ -131,7 +131,7 @@ def spoiled(content_type: str) -> bytes:
             (b"prVt", SECRET),
         ]
         return (
-            content[:33] + b"".join(png_chunk(*each) for each in extra) + content[33:] + b"<script>" + SECRET
+            content[:33] + b"".join(png_chunk(*part) for part in extra) + content[33:] + b"<script>" + SECRET
         )
     if content_type == "image/webp":
         body = content[8:] + b"XMP " + struct.pack("<I", len(XMP)) + XMP + b"\0" * (len(XMP) % 2)
@@ -197,20 +197,20 @@ def encoded(
         out, "w", format=format, container_options={"movflags": flags} if flags else {}
     ) as container:
         container.metadata.update(names)
-        made: list[tuple[Any, list[Any]]] = []
+        tracks: list[tuple[Any, list[Any]]] = []
         if video:
             stream: Any = container.add_stream(video, rate=10, options={"x265-params": "log-level=none"})
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 5
-            shown = [av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3)) for index in range(10)]
-            made.append((stream, shown))
+            pictures = [av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3)) for index in range(10)]
+            tracks.append((stream, pictures))
         for codec in sounds:
             stream = container.add_stream(codec, rate=16_000, layout="mono")
             sound = av.AudioFrame(format=stream.format.name, layout="mono", samples=16_000)
             for plane in sound.planes:
                 plane.update((heard * plane.buffer_size)[: plane.buffer_size])
             sound.sample_rate = 16_000
-            made.append((stream, [sound]))
-        for stream, parts in made:
+            tracks.append((stream, [sound]))
+        for stream, parts in tracks:
             for index, part in enumerate(parts):
                 part.pts = index
                 container.mux(stream.encode(part))
@@ -235,22 +235,22 @@ def pixels(content: bytes) -> bytes:
 @pytest.mark.parametrize("content_type", ALL)
 def test_places_and_names_go_and_the_rest_stays(content_type: str) -> None:
     """Of a file with a place, a name, a page, and bytes behind its end only what is seen and heard is kept."""
-    made = make(content_type, "a")
-    given = spoiled(content_type)
-    assert SECRET in given
-    kept, found = cleaned(given)
-    assert SECRET not in kept
-    assert b"script" not in kept
-    assert found.content_type == content_type
-    assert (found.width, found.height) == (made.width, made.height)
+    media = make(content_type, "a")
+    source = spoiled(content_type)
+    assert SECRET in source
+    output, facts = cleaned(source)
+    assert SECRET not in output
+    assert b"script" not in output
+    assert facts.content_type == content_type
+    assert (facts.width, facts.height) == (media.width, media.height)
     if content_type.startswith("image/"):
-        assert pixels(kept) == pixels(made.content)
-        assert found.duration is None
+        assert pixels(output) == pixels(media.content)
+        assert facts.duration is None
     else:
-        assert frames(kept, content_type[:5]) == frames(made.content, content_type[:5])
-        assert found.duration == pytest.approx(made.duration_seconds, abs=0.04)
-    again, same = cleaned(kept)
-    assert again == kept  # nothing is left to be cleaned
+        assert frames(output, content_type[:5]) == frames(media.content, content_type[:5])
+        assert facts.duration == pytest.approx(media.duration_seconds, abs=0.04)
+    repeat, same = cleaned(output)
+    assert repeat == output  # nothing is left to be cleaned
     assert same.content_type == content_type
 
 
@@ -260,30 +260,30 @@ def test_pictures_stand_upright(format: str, orientation: int) -> None:
     """A JPEG that its EXIF block turns is turned for good; others keep their pixels, and say how they are turned. Width
     and height are those of what is seen."""
     options = {"JPEG": {"quality": 92}, "PNG": {}, "WEBP": {"lossless": True}}[format]
-    given = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), **options)
-    with Image.open(io.BytesIO(given)) as image:
+    source = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), **options)
+    with Image.open(io.BytesIO(source)) as image:
         seen = ImageOps.exif_transpose(image).convert("RGB")
-    kept, found = cleaned(given)
-    with Image.open(io.BytesIO(kept)) as image:
-        said = {} if format == "JPEG" or orientation == 1 else {0x0112: orientation}
-        assert dict(image.getexif()) == said
+    output, facts = cleaned(source)
+    with Image.open(io.BytesIO(output)) as image:
+        tags = {} if format == "JPEG" or orientation == 1 else {0x0112: orientation}
+        assert dict(image.getexif()) == tags
         image = ImageOps.exif_transpose(image)
-        assert image.size == seen.size == (found.width, found.height)
+        assert image.size == seen.size == (facts.width, facts.height)
         pairs = zip(image.convert("RGB").tobytes(), seen.tobytes(), strict=True)
         assert max(abs(a - b) for a, b in pairs) <= (12 if format == "JPEG" else 0)
-    assert SECRET not in kept
-    assert found.device == "Apple iPhone 15"
+    assert SECRET not in output
+    assert facts.device == "Apple iPhone 15"
     if orientation == 1:
-        assert len(kept) < len(given)
+        assert len(output) < len(source)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_other_colors_are_turned(mode: str) -> None:
     """Gray and printed pictures are turned as well."""
-    given = saved(picture(mode=mode), "JPEG", exif=b"Exif\0\0" + exif(6))
-    kept, found = cleaned(given)
-    assert (found.width, found.height) == (32, 48)
-    assert Image.open(io.BytesIO(kept)).size == (32, 48)
+    source = saved(picture(mode=mode), "JPEG", exif=b"Exif\0\0" + exif(6))
+    output, facts = cleaned(source)
+    assert (facts.width, facts.height) == (32, 48)
+    assert Image.open(io.BytesIO(output)).size == (32, 48)
 
 
 def icc(*tags: tuple[bytes, bytes], version: int = 4, form: bytes = b"mntr", space: bytes = b"RGB ") -> bytes:
@@ -328,17 +328,17 @@ def test_the_color_profile_stays(format: str, version: int) -> None:
     profile = srgb(version)
     assert profile.count(SECRET) == 4
     for orientation in (1, 6):
-        given = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), icc_profile=profile)
-        kept, _ = cleaned(given)
-        with Image.open(io.BytesIO(kept)) as image:
-            own = image.info["icc_profile"]
-        assert SECRET not in own
-        assert seen_with(own) == seen_with(profile)
+        source = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), icc_profile=profile)
+        output, _ = cleaned(source)
+        with Image.open(io.BytesIO(output)) as image:
+            output_profile = image.info["icc_profile"]
+        assert SECRET not in output_profile
+        assert seen_with(output_profile) == seen_with(profile)
         assert (
-            ImageCms.getProfileDescription(ImageCms.getOpenProfile(io.BytesIO(own))).strip()
+            ImageCms.getProfileDescription(ImageCms.getOpenProfile(io.BytesIO(output_profile))).strip()
             == "Color profile"
         )
-        assert cleaned(kept)[0] == kept
+        assert cleaned(output)[0] == output
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -346,64 +346,64 @@ def test_a_profile_of_any_size(format: str) -> None:
     """That of a printer has many segments in a JPEG. What is no profile, or too large for one, goes."""
     curve = b"curv\0\0\0\0" + struct.pack(">I", 80_000) + bytes(range(250)) * 640
     large = icc(WHITE, (b"kTRC", curve + SECRET), space=b"GRAY")
-    others = icc(WHITE, form=b"abst"), icc(*NAMED), icc(*[WHITE] * 101), icc(WHITE)[:140], bytes(5 << 20)
-    for profile in (large, *others):
-        kept, _ = cleaned(saved(picture(), format, icc_profile=profile))
-        with Image.open(io.BytesIO(kept)) as image:
-            own = image.info.get("icc_profile")
+    misfits = icc(WHITE, form=b"abst"), icc(*NAMED), icc(*[WHITE] * 101), icc(WHITE)[:140], bytes(5 << 20)
+    for profile in (large, *misfits):
+        output, _ = cleaned(saved(picture(), format, icc_profile=profile))
+        with Image.open(io.BytesIO(output)) as image:
+            output_profile = image.info.get("icc_profile")
         if profile is not large:
-            assert own is None
+            assert output_profile is None
         else:
-            assert curve in own
-            assert SECRET not in own
-        assert pixels(kept) == pixels(saved(picture(), format))
+            assert curve in output_profile
+            assert SECRET not in output_profile
+        assert pixels(output) == pixels(saved(picture(), format))
 
 
 def test_a_png_whose_profile_is_no_zlib() -> None:
     """It goes like one that is no profile."""
-    given = saved(picture(), "PNG")
-    kept, _ = cleaned(given[:33] + png_chunk(b"iCCP", SECRET + b"\0\0junk") + given[33:])
-    assert kept == given
+    source = saved(picture(), "PNG")
+    output, _ = cleaned(source[:33] + png_chunk(b"iCCP", SECRET + b"\0\0junk") + source[33:])
+    assert output == source
 
 
 def test_a_progressive_jpeg_keeps_every_scan() -> None:
     """A picture of many scans is kept byte by byte but for what goes."""
     plain = saved(picture((200, 100)), "JPEG", progressive=True)
-    kept, _ = cleaned(spoiled_jpeg(plain))
-    assert pixels(kept) == pixels(plain)
+    output, _ = cleaned(spoiled_jpeg(plain))
+    assert pixels(output) == pixels(plain)
 
 
 @pytest.mark.parametrize("lossless", [True, False])
 def test_a_webp_without_an_extended_header(lossless: bool) -> None:
     """The plain kinds of WebP, as encoders write them, stay byte by byte."""
-    given = saved(picture(), "WEBP", lossless=lossless)
-    kept, found = cleaned(given)
-    assert kept == given
-    assert (found.width, found.height) == (48, 32)
+    source = saved(picture(), "WEBP", lossless=lossless)
+    output, facts = cleaned(source)
+    assert output == source
+    assert (facts.width, facts.height) == (48, 32)
 
 
 def test_an_impossible_duration_is_not_believed() -> None:
     """A recording of years is none."""
-    given = bytearray(make("audio/mp4", "a").content)
-    at = given.index(b"mvhd") + 4 + 16
-    given[at : at + 4] = b"\xff\xff\xff\xfe"
-    assert cleaned(bytes(given))[1].duration is None
+    source = bytearray(make("audio/mp4", "a").content)
+    at = source.index(b"mvhd") + 4 + 16
+    source[at : at + 4] = b"\xff\xff\xff\xfe"
+    assert cleaned(bytes(source))[1].duration is None
 
 
 def test_an_animation_keeps_its_frames() -> None:
     """GIF, PNG, and WebP animations keep frames and loops, and how they are turned."""
-    steps = [picture((20, 10)).rotate(90 * each) for each in range(3)]
+    steps = [picture((20, 10)).rotate(90 * turn) for turn in range(3)]
     for format in ("GIF", "PNG", "WEBP"):
-        given = saved(steps[0], format, save_all=True, append_images=steps[1:], loop=0, duration=50)
-        kept, found = cleaned(given)
-        with Image.open(io.BytesIO(kept)) as image:
+        source = saved(steps[0], format, save_all=True, append_images=steps[1:], loop=0, duration=50)
+        output, facts = cleaned(source)
+        with Image.open(io.BytesIO(output)) as image:
             assert getattr(image, "n_frames", 1) == 3
             assert image.info["loop"] == 0
-        assert (found.width, found.height) == (20, 10)
+        assert (facts.width, facts.height) == (20, 10)
     turned = saved(steps[0], "WEBP", save_all=True, append_images=steps[1:], exif=b"Exif\0\0" + exif(6))
-    kept, found = cleaned(turned)
-    assert (found.width, found.height) == (10, 20)
-    with Image.open(io.BytesIO(kept)) as image:
+    output, facts = cleaned(turned)
+    assert (facts.width, facts.height) == (10, 20)
+    with Image.open(io.BytesIO(output)) as image:
         assert (image.n_frames, dict(image.getexif())) == (3, {0x0112: 6})
 
 
@@ -429,8 +429,8 @@ def test_facts_of_exif(order: str) -> None:
 )
 def test_an_implausible_time_is_not_believed(taken: str, captured: float | None) -> None:
     """A camera whose clock was never set, or is ahead, tells no time."""
-    given = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(taken=taken))
-    assert cleaned(given)[1].captured_at == captured
+    source = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(taken=taken))
+    assert cleaned(source)[1].captured_at == captured
 
 
 @pytest.mark.parametrize(
@@ -470,9 +470,9 @@ def test_the_job_decides_which_formats_are_taken() -> None:
     """The bytes are held against the job's formats, whatever name the file has."""
     for content_type in ALL:
         content = make(content_type, "a").content
-        others = [each for each in ALL if each not in (content_type, "video/mp4")]
+        other_types = [media_type for media_type in ALL if media_type not in (content_type, "video/mp4")]
         with pytest.raises(MediaError, match=f"file is {NAMES[content_type]}, and this job takes .*, "):
-            cleaned(content, others)
+            cleaned(content, other_types)
         assert cleaned(content, [content_type])[1].content_type == content_type
     assert name_of(["image/png", "image/jpeg"]) == "JPEG, PNG"
     assert name_of(["audio/wav"]) == "WAV"
@@ -496,14 +496,14 @@ def xing_mp3() -> bytes:
 
 def test_an_mp3_of_an_encoder() -> None:
     """The frame with the counts stays, is not counted itself, and false frames in a picture of a tag are not kept."""
-    given = xing_mp3()
+    source = xing_mp3()
     fake = b"APETAGEX" + b"\xff\xfb\x90\x64" + bytes(500) + b"\xff\xf3\x18\xc4" + bytes(90)
-    kept, found = cleaned(given + fake)
-    assert frames(kept, "audio") == frames(given, "audio")
-    assert b"APETAG" not in kept
-    assert found.duration == pytest.approx(1.1, abs=0.1)
+    output, facts = cleaned(source + fake)
+    assert frames(output, "audio") == frames(source, "audio")
+    assert b"APETAG" not in output
+    assert facts.duration == pytest.approx(1.1, abs=0.1)
     with pytest.raises(MediaError, match="incomplete"):
-        cleaned(given[:200] + bytes(2 << 20))
+        cleaned(source[:200] + bytes(2 << 20))
 
 
 def clip(format: str, *, fragmented: bool = False, extra: bool = False) -> bytes:
@@ -527,22 +527,22 @@ def clip(format: str, *, fragmented: bool = False, extra: bool = False) -> bytes
 def test_a_mov_becomes_an_mp4(codecs: list[str], kept_sounds: list[str]) -> None:
     """For a job that takes MP4 and no MOV, the camera's MOV becomes an MP4 in as many bytes: the same pictures and
     sound, and an index as an MP4 has it. A second sound that no MP4 contains is left out."""
-    given = encoded("mov", *codecs)
-    assert given[8:12] == b"qt  "
-    kept, found = cleaned(given, ["video/mp4"])
-    assert (found.content_type, len(kept), sniff(kept)) == ("video/mp4", len(given), "video/mp4")
-    assert frames(kept, "video") == frames(given, "video")
-    with av.open(io.BytesIO(kept)) as container:
+    source = encoded("mov", *codecs)
+    assert source[8:12] == b"qt  "
+    output, facts = cleaned(source, ["video/mp4"])
+    assert (facts.content_type, len(output), sniff(output)) == ("video/mp4", len(source), "video/mp4")
+    assert frames(output, "video") == frames(source, "video")
+    with av.open(io.BytesIO(output)) as container:
         assert [stream.codec_context.name for stream in container.streams.audio] == kept_sounds
     if kept_sounds:
-        assert frames(kept, "audio") == frames(given, "audio")
-        entry = kept.index(b"mp4a") - 4
+        assert frames(output, "audio") == frames(source, "audio")
+        entry = output.index(b"mp4a") - 4
         # Version 0, two reserved words, channels and bits, and the decoder's own part right behind the fields.
-        assert kept[entry + 16 : entry + 32] == bytes(8) + b"\0\1\0\x10\0\0\0\0"
-        assert kept[entry + 40 : entry + 44] == b"esds"
-    assert not [each for each in (b"qt  ", b"mhlr", b"dhlr", b"wave") if each in kept]
-    again, _ = cleaned(kept, ["video/mp4"])
-    assert again == kept
+        assert output[entry + 16 : entry + 32] == bytes(8) + b"\0\1\0\x10\0\0\0\0"
+        assert output[entry + 40 : entry + 44] == b"esds"
+    assert not [kind for kind in (b"qt  ", b"mhlr", b"dhlr", b"wave") if kind in output]
+    repeat, _ = cleaned(output, ["video/mp4"])
+    assert repeat == output
 
 
 @pytest.mark.parametrize(
@@ -560,10 +560,10 @@ def test_a_mov_becomes_an_mp4(codecs: list[str], kept_sounds: list[str]) -> None
 )
 def test_a_mov_that_cannot_become_an_mp4(sound: str, old: bytes, new: bytes) -> None:
     """Where the job takes no MOV, it is refused in words."""
-    given = encoded("mov", "libx264", sound)
-    assert old in given
+    source = encoded("mov", "libx264", sound)
+    assert old in source
     with pytest.raises(MediaError, match="cannot become an MP4"):
-        cleaned(given.replace(old, new, 1) if old else given, ["video/mp4"])
+        cleaned(source.replace(old, new, 1) if old else source, ["video/mp4"])
 
 
 @pytest.mark.parametrize("flags", ["", "+frag_keyframe+empty_moov+default_base_moof"])
@@ -572,16 +572,16 @@ def test_a_mov_that_cannot_become_an_mp4(sound: str, old: bytes, new: bytes) -> 
 def test_messages_in_pictures_go(format: str, codec: str, words: bytes, flags: str) -> None:
     """Encoders, and dash cameras, write texts between the parts of a picture, where players do not show them. They go,
     sizes stay, and so does every picture."""
-    given = encoded(format, codec, "aac", flags=flags)
-    assert words in given
-    kept, found = cleaned(given)
-    assert words not in kept
-    assert b"options:" not in kept
-    assert len(kept) == len(given)
-    assert found.duration == pytest.approx(1.0, abs=0.2)
+    source = encoded(format, codec, "aac", flags=flags)
+    assert words in source
+    output, facts = cleaned(source)
+    assert words not in output
+    assert b"options:" not in output
+    assert len(output) == len(source)
+    assert facts.duration == pytest.approx(1.0, abs=0.2)
     for kind in ("video", "audio"):
-        assert frames(kept, kind) == frames(given, kind)
-    assert cleaned(kept)[0] == kept
+        assert frames(output, kind) == frames(source, kind)
+    assert cleaned(output)[0] == output
 
 
 def unit(is_hevc: bool, *messages: tuple[int, bytes]) -> bytes:
@@ -626,14 +626,14 @@ def messages_of(content: bytes, is_hevc: bool) -> list[tuple[int, bytes]]:
 )
 def test_messages_of_numbers_stay(messages: list[tuple[int, bytes]], is_hevc: bool) -> None:
     """Those on timing and colors stay, in their order; the others become ones that say nothing, in as many bytes."""
-    given = unit(is_hevc, *messages)
-    kept = Units(b"hvcC" if is_hevc else b"avcC", 4).sample(given)
-    numbers = [each for each in messages if each[0] in (0, 1, 6, 137) and len(each[1]) <= 255]
-    assert len(kept) == len(given)
-    assert (SECRET in kept) <= any(SECRET in payload for _, payload in numbers)
-    assert (kept == given) >= (numbers == messages)
+    source = unit(is_hevc, *messages)
+    output = Units(b"hvcC" if is_hevc else b"avcC", 4).sample(source)
+    numbers = [message for message in messages if message[0] in (0, 1, 6, 137) and len(message[1]) <= 255]
+    assert len(output) == len(source)
+    assert (SECRET in output) <= any(SECRET in payload for _, payload in numbers)
+    assert (output == source) >= (numbers == messages)
     removed = sum(2 + len(payload) for kind, payload in messages if (kind, payload) not in numbers)
-    assert messages_of(kept, is_hevc) == numbers or removed < 6  # no room for an escape
+    assert messages_of(output, is_hevc) == numbers or removed < 6  # no room for an escape
 
 
 @pytest.mark.parametrize(
@@ -642,13 +642,13 @@ def test_messages_of_numbers_stay(messages: list[tuple[int, bytes]], is_hevc: bo
 def test_units_that_are_no_picture(is_hevc: bool, slice: bytes, private: bytes) -> None:
     """Units of kinds that players skip are filled up, also one that is cut off; slices stay."""
     kind = b"hvcC" if is_hevc else b"avcC"
-    kept = Units(kind, 2).sample(
+    output = Units(kind, 2).sample(
         b"".join(struct.pack(">H", len(part)) + part for part in (slice + SECRET, b"", private + SECRET))
         + b"\xff\xff"
         + unit(is_hevc, (5, SECRET))[4:-4]
     )
-    assert kept.count(SECRET) == 1
-    assert slice + SECRET in kept
+    assert output.count(SECRET) == 1
+    assert slice + SECRET in output
     assert Units(kind, 4).sample(b"\0\0\0\1" + slice[:1] + SECRET[:3]) == b"\0\0\0\1" + slice[:1] + bytes(3)
 
 
@@ -661,18 +661,18 @@ def test_messages_of_every_size(is_hevc: bool) -> None:
             unit(is_hevc, (5, b"a" * size)),
             unit(is_hevc, (1, b"time\0"), (4, bytes(size)), (6, b"at")),
         ):
-            kept = cleaner.sample(content)
-            assert len(kept) == len(content)
+            output = cleaner.sample(content)
+            assert len(output) == len(content)
             assert (
-                messages_of(kept, is_hevc)
+                messages_of(output, is_hevc)
                 == messages_of(content, is_hevc)[:-1:2] + messages_of(content, is_hevc)[2:]
             )
     for body in (b"\4", b"\4\2", b"\4\xff", b"\4\2a", SECRET, b"\xff" * 9):
         content = unit(is_hevc)[:-1] + body
         content = struct.pack(">I", len(content) - 4) + content[4:]
-        kept = cleaner.sample(content)
-        assert len(kept) == len(content)
-        assert messages_of(kept, is_hevc) == []
+        output = cleaner.sample(content)
+        assert len(output) == len(content)
+        assert messages_of(output, is_hevc) == []
 
 
 def test_units_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -719,15 +719,15 @@ def test_descriptions_of_pictures() -> None:
     profile = icc(WHITE, *NAMED) + SECRET * 9
     colors = box(b"colr", b"nclx" + bytes(7)), box(b"colr", b"prof" + profile), box(b"colr", b"prof" + SECRET)
     entry = box(b"avc1", ENTRY + AVC + b"".join(colors) + box(b"prvt", SECRET) + bytes(8) + SECRET)
-    kept, cleaner = described(b"vide", entry, entry)
-    assert SECRET not in kept
+    copy, cleaner = described(b"vide", entry, entry)
+    assert SECRET not in copy
     assert (
-        AVC + colors[0] + box(b"colr", b"prof" + (neutral(profile) or b"").ljust(len(profile), b"\0")) in kept
+        AVC + colors[0] + box(b"colr", b"prof" + (neutral(profile) or b"").ljust(len(profile), b"\0")) in copy
     )
     assert cleaner is not None
     # Some cameras fill an entry up with what is no part.
-    kept, _ = described(b"vide", box(b"avc1", ENTRY + AVC + b"\0\0\0\1" + SECRET))
-    assert kept.endswith(AVC + bytes(4 + len(SECRET)))
+    copy, _ = described(b"vide", box(b"avc1", ENTRY + AVC + b"\0\0\0\1" + SECRET))
+    assert copy.endswith(AVC + bytes(4 + len(SECRET)))
     for wrong in ((box(b"avc1", ENTRY),), (entry, box(b"mp4v", ENTRY)), (box(b"avc1", ENTRY[:40]),)):
         with pytest.raises(MediaError):
             described(b"vide", *wrong)
@@ -743,13 +743,13 @@ def test_descriptions_of_sounds() -> None:
         entry = box(
             b"mp4a", bytes(8) + struct.pack(">H", version) + bytes(18 + more) + wave + box(b"xml ", SECRET)
         )
-        kept, _ = described(b"soun", entry)
-        assert heard in kept
-        assert SECRET not in kept
+        output, _ = described(b"soun", entry)
+        assert heard in output
+        assert SECRET not in output
     flac = b"\0\0\0\0" + b"\0\0\0\x22" + bytes(34)
-    kept, _ = described(b"soun", box(b"fLaC", bytes(28) + box(b"dfLa", flac + b"\x84" + SECRET)), version=1)
-    assert flac[:4] + b"\x80" + flac[5:] in kept
-    assert SECRET not in kept
+    output, _ = described(b"soun", box(b"fLaC", bytes(28) + box(b"dfLa", flac + b"\x84" + SECRET)), version=1)
+    assert flac[:4] + b"\x80" + flac[5:] in output
+    assert SECRET not in output
     with pytest.raises(MediaError, match="incomplete"):
         described(b"soun", box(b"mp4a", bytes(8) + b"\0\1" + bytes(18)))
 
@@ -775,14 +775,14 @@ def film(
     head, data = box(b"ftyp", b"isom\0\0\0\0"), box(b"mdat", b"".join(samples) + SECRET)
     table = box(b"stsd", struct.pack(">II", 0, 1) + box(b"avc1", ENTRY + AVC))
     if fragment is None:
-        rows = () if size else [len(each) for each in samples]
-        starts = [len(head) + 8 + each for each in chunks or (0,)]
+        rows = () if size else [len(sample) for sample in samples]
+        starts = [len(head) + 8 + chunk for chunk in chunks or (0,)]
         table += box(b"stsc", struct.pack(">IIIII", 0, 1, 1, count // len(starts), 1))
         table += box(b"stsz", struct.pack(f">III{len(rows)}I", 0, size, count, *rows))
         table += box(b"stco", struct.pack(f">II{len(starts)}I", 0, len(starts), *starts))
     times = bytes(12) + struct.pack(">II", 1000, 2500)
-    here = box(b"dref", bytes(7) + b"\1" + box(b"alis", b"\0\0\0\1" + SECRET))
-    info = box(b"minf", box(b"vmhd", zeros[:12]) + box(b"dinf", here) + box(b"stbl", table))
+    reference = box(b"dref", bytes(7) + b"\1" + box(b"alis", b"\0\0\0\1" + SECRET))
+    info = box(b"minf", box(b"vmhd", zeros[:12]) + box(b"dinf", reference) + box(b"stbl", table))
     media = box(b"mdhd", times + zeros[:4]) + box(b"hdlr", zeros[:8] + b"vide" + zeros[:12] + SECRET) + info
     track = box(b"tkhd", bytes(12) + b"\0\0\0\1" + zeros[:68]) + box(b"mdia", media)
     movie = box(b"mvhd", times + zeros[:80]) + box(b"trak", track)
@@ -810,7 +810,7 @@ SIZE = len(SAID)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "source",
     [
         film(PLAIN, SAID),
         film(PLAIN, SAID, size=SIZE),
@@ -823,17 +823,17 @@ SIZE = len(SAID)
         film(PLAIN, SAID, size=SIZE, fragment=(3, PLACE + bytes(4), 0, b"")),
     ],
 )
-def test_samples_wherever_they_are(given: bytes) -> None:
+def test_samples_wherever_they_are(source: bytes) -> None:
     """Samples are cleaned one by one, however an index, or that of a fragment, says where they are, and how large."""
-    kept, found = cleaned(given)
-    assert len(kept) == len(given)
-    assert kept.count(PLAIN) == 1
-    assert kept.replace(PLAIN, b"").count(SECRET) == 0
-    assert found.content_type == "video/mp4"
+    output, facts = cleaned(source)
+    assert len(output) == len(source)
+    assert output.count(PLAIN) == 1
+    assert output.replace(PLAIN, b"").count(SECRET) == 0
+    assert facts.content_type == "video/mp4"
 
 
 @pytest.mark.parametrize(
-    "given",
+    "source",
     [
         film(PLAIN, SAID, size=SIZE, chunks=(0, 9)),  # half of one in another
         film(PLAIN, SAID, chunks=(20,)),  # cut off
@@ -843,10 +843,10 @@ def test_samples_wherever_they_are(given: bytes) -> None:
         film(PLAIN, fragment=(0x20010, number_row(0), 1, b"")),  # of no bytes
     ],
 )
-def test_samples_that_are_nowhere(given: bytes) -> None:
+def test_samples_that_are_nowhere(source: bytes) -> None:
     """Samples that lie within others, or not where samples lie, are refused."""
     with pytest.raises(MediaError, match="incomplete"):
-        cleaned(given)
+        cleaned(source)
 
 
 def test_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -855,47 +855,47 @@ def test_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in ("_MOST_SAMPLE", "_MOST_SAMPLES"):
         with monkeypatch.context() as patch:
             patch.setattr(boxes, bound, 2)
-            for given in many:
+            for source in many:
                 with pytest.raises(MediaError, match="incomplete"):
-                    cleaned(given)
+                    cleaned(source)
 
 
 @pytest.mark.parametrize("format", ["mp4", "mov"])
 def test_tracks_that_are_neither_seen_nor_heard_go_with_their_samples(format: str) -> None:
     """A track of places or texts goes, and its bytes between the others become zeros."""
-    given = clip(format, extra=True)
-    assert SECRET in given
-    kept, found = cleaned(given)
-    assert SECRET not in kept
-    assert len(kept) == len(given)
-    assert frames(kept, "video") == frames(given, "video")
-    with av.open(io.BytesIO(kept)) as container:
+    source = clip(format, extra=True)
+    assert SECRET in source
+    output, facts = cleaned(source)
+    assert SECRET not in output
+    assert len(output) == len(source)
+    assert frames(output, "video") == frames(source, "video")
+    with av.open(io.BytesIO(output)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
-    assert (found.width, found.height) == (64, 48)
-    assert found.duration == pytest.approx(1.0, abs=0.1)
+    assert (facts.width, facts.height) == (64, 48)
+    assert facts.duration == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_recording_of_a_browser() -> None:
     """Fragments, as MediaRecorder writes them, are kept, and their seconds counted."""
-    given = clip("mp4", fragmented=True)
-    assert b"moof" in given
-    kept, found = cleaned(given + box(b"uuid", SECRET))
-    assert SECRET not in kept
-    assert frames(kept, "video") == frames(given, "video")
-    assert found.duration == pytest.approx(1.0, abs=0.1)
+    source = clip("mp4", fragmented=True)
+    assert b"moof" in source
+    output, facts = cleaned(source + box(b"uuid", SECRET))
+    assert SECRET not in output
+    assert frames(output, "video") == frames(source, "video")
+    assert facts.duration == pytest.approx(1.0, abs=0.1)
     with pytest.raises(MediaError, match="neither picture nor sound"):
         cleaned(clip("mp4", fragmented=True, extra=True))
 
 
 @pytest.mark.parametrize(
     ("format", "keys"),
-    [(each, False) for each in ("mp4", "mov", "ipod", "mp3", "wav")] + [("mp4", True), ("mov", True)],
+    [(kind, False) for kind in ("mp4", "mov", "ipod", "mp3", "wav")] + [("mp4", True), ("mov", True)],
 )
 def test_metadata_of_an_encoder(format: str, keys: bool) -> None:
     """Places and names that an encoder writes, as atoms, keys, ID3, or RIFF, are in no cleaned file."""
     places = ("location", "com.apple.quicktime.location.ISO6709") if keys else ("location",)
     names = dict.fromkeys(("artist", "comment", "title"), SECRET.decode())
-    given = encoded(
+    source = encoded(
         format,
         "mpeg4" if format in ("mp4", "mov") else "",
         {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(format, "aac"),
@@ -903,13 +903,13 @@ def test_metadata_of_an_encoder(format: str, keys: bool) -> None:
         **names,
         **dict.fromkeys(places, "+48.8584+002.2945/"),
     )
-    assert SECRET in given
-    kept, _ = cleaned(given)
-    assert SECRET not in kept
-    assert b"48.8584" not in kept
-    with av.open(io.BytesIO(kept)) as container:
+    assert SECRET in source
+    output, _ = cleaned(source)
+    assert SECRET not in output
+    assert b"48.8584" not in output
+    with av.open(io.BytesIO(output)) as container:
         assert {*container.metadata} <= {"major_brand", "minor_version", "compatible_brands", "encoder"}
-    assert frames(kept, "audio") == frames(given, "audio")
+    assert frames(output, "audio") == frames(source, "audio")
 
 
 def hand_made(*, chunks: int = 2, more: bytes = b"", sizes: bytes | None = None) -> bytes:
@@ -934,10 +934,10 @@ def hand_made(*, chunks: int = 2, more: bytes = b"", sizes: bytes | None = None)
 
 def test_a_container_of_64_bit_fields() -> None:
     """Long recordings have wide fields; bytes between the samples become zeros, and nothing moves."""
-    given = hand_made()
-    kept, found = cleaned(given)
-    assert kept == given.replace(SECRET, bytes(len(SECRET)))
-    assert found == Cleaned("audio/mp4", None, None, 2.5, 1_700_000_000.0, None)
+    source = hand_made()
+    output, facts = cleaned(source)
+    assert output == source.replace(SECRET, bytes(len(SECRET)))
+    assert facts == Cleaned("audio/mp4", None, None, 2.5, 1_700_000_000.0, None)
 
 
 @pytest.mark.parametrize(
@@ -975,29 +975,29 @@ def test_an_index_is_bounded(bound: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_fragments_of_equal_samples() -> None:
     """Seconds are counted also where a fragment says once how long each of its samples lasts."""
     for flags in ("", "+omit_tfhd_offset+default_base_moof"):
-        given = encoded("mp4", "", "pcm_s16le", flags=f"+frag_keyframe+empty_moov{flags}")
-        kept, found = cleaned(given)
-        assert found.duration == pytest.approx(1.0, abs=0.01)
-        assert frames(kept, "audio") == frames(given, "audio")
+        source = encoded("mp4", "", "pcm_s16le", flags=f"+frag_keyframe+empty_moov{flags}")
+        output, facts = cleaned(source)
+        assert facts.duration == pytest.approx(1.0, abs=0.01)
+        assert frames(output, "audio") == frames(source, "audio")
 
 
 def test_a_turned_video_is_as_wide_as_it_is_seen() -> None:
     """A phone held upright writes a matrix, and the size is the one that people see."""
-    given = bytearray(make("video/mp4", "a").content)
-    at = given.index(b"tkhd") + 4 + 40
-    given[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    _, found = cleaned(bytes(given))
-    assert (found.width, found.height) == (480, 640)
+    source = bytearray(make("video/mp4", "a").content)
+    at = source.index(b"tkhd") + 4 + 40
+    source[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    _, facts = cleaned(bytes(source))
+    assert (facts.width, facts.height) == (480, 640)
 
 
 def test_containers_that_point_elsewhere_are_refused() -> None:
     """A video whose samples lie in another file, or nowhere, is refused; so is a MOV without pictures."""
-    given = make("video/quicktime", "a").content
-    at = given.index(b"dref") + 12
-    elsewhere = given[: at + 11] + b"\0" + given[at + 12 :]
+    source = make("video/quicktime", "a").content
+    at = source.index(b"dref") + 12
+    elsewhere = source[: at + 11] + b"\0" + source[at + 12 :]
     with pytest.raises(MediaError, match="points to another file"):
         cleaned(elsewhere)
-    moved = bytearray(given)
+    moved = bytearray(source)
     table = moved.index(b"stco") + 12
     moved[table : table + 4] = b"\x7f\xff\xff\xff"
     with pytest.raises(MediaError, match="incomplete"):
@@ -1027,9 +1027,9 @@ def test_the_largest_picture_of_a_phone_is_turned(monkeypatch: pytest.MonkeyPatc
     """64 megapixels are some more than 64 million: they are taken, and there is memory to turn them."""
     # Busy cores may take longer than a server waits.
     monkeypatch.setattr("firsthandapi_server.media.upright._decode._seconds", 200)
-    given = saved(Image.new("RGB", (9280, 6944), "red"), "JPEG", exif=b"Exif\0\0" + exif(6))
-    _, found = cleaned(given)
-    assert (found.width, found.height) == (6944, 9280)
+    source = saved(Image.new("RGB", (9280, 6944), "red"), "JPEG", exif=b"Exif\0\0" + exif(6))
+    _, facts = cleaned(source)
+    assert (facts.width, facts.height) == (6944, 9280)
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
@@ -1043,9 +1043,9 @@ def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
 
 def test_a_picture_that_claims_another_size_is_refused() -> None:
     """The size that is told must be the size that decodes."""
-    given = make("image/gif", "a").content
+    source = make("image/gif", "a").content
     with pytest.raises(MediaError, match="incomplete"):
-        cleaned(given[:6] + b"\xff\x00\xff\x00" + given[10:])
+        cleaned(source[:6] + b"\xff\x00\xff\x00" + source[10:])
 
 
 SEEDS = {content_type: spoiled(content_type) for content_type in ALL}
@@ -1114,10 +1114,10 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         out.truncate(size + 44)
     tracemalloc.start()
     with path.open("rb") as source, target.open("wb") as out:
-        found = clean(source, out, ALL, now=NOW)
+        facts = clean(source, out, ALL, now=NOW)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.duration == pytest.approx(size / 96_000)
+    assert facts.duration == pytest.approx(size / 96_000)
     assert peak < 1 << 20
 
 
@@ -1125,11 +1125,11 @@ def test_fragments_take_no_memory(tmp_path: Path) -> None:
     """However many fragments a recording has, there is one in memory; a large one is refused."""
     import tracemalloc
 
-    given = clip("mp4", fragmented=True)
+    video = clip("mp4", fragmented=True)
     path = tmp_path / "fragments.mp4"
     for count, size in ((9, 3 << 20), (1, 5 << 20)):
         with path.open("wb") as out:
-            out.write(given)
+            out.write(video)
             for _ in range(count):
                 out.write(struct.pack(">I4sI4s", size, b"moof", size - 8, b"free"))
                 out.truncate(out.seek(size - 16, io.SEEK_CUR))
@@ -1171,10 +1171,10 @@ def test_large_pictures_leave_a_decoder_for_others(monkeypatch: pytest.MonkeyPat
     large, small = (pictures.Picture(b"", *size, Exif()) for size in ((8000, 8000), (48, 32)))
     crowd = processes._value + 3
     with ThreadPoolExecutor(crowd + 1) as pool:
-        others = [pool.submit(upright.upright, "image/png", large) for _ in range(crowd)]
+        futures = [pool.submit(upright.upright, "image/png", large) for _ in range(crowd)]
         wait_until(lambda: not upright._large._value)
         try:
             assert pool.submit(upright.upright, "image/png", small).result(30)[1:3] == (48, 32)
         finally:
             release.set()
-    assert [each.result()[1] for each in others] == [8000] * crowd
+    assert [future.result()[1] for future in futures] == [8000] * crowd

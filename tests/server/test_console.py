@@ -254,7 +254,7 @@ def test_work_by_hand(hand: MockServer, by_hand: Caller) -> None:
         done = post(hand, f"/jobs/{job}/submit", content_type="image/png", rating="5")
         assert (done.status, done.headers["location"]) == (303, f"/console/jobs/{job}?done=submitted")
     first, second = (
-        each["id"] for each in reversed(by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"])
+        item["id"] for item in reversed(by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"])
     )
     assert "Score now" in text(get(hand, f"/jobs/{job}"))
     assert post(hand, f"/submissions/{first}/score", rating="5").status == 303
@@ -427,9 +427,9 @@ def test_faults_clock_and_reset(hand: MockServer, by_hand: Caller) -> None:
     assert len(hand.faults.active()) == 10
     assert post(hand, "/faults/remove").status == 303
     assert hand.faults.active() == []
-    before = hand.clock.now()
+    start = hand.clock.now()
     assert post(hand, "/clock", amount="2", unit="hours").status == 303
-    assert hand.clock.now() == pytest.approx(before + 7200)
+    assert hand.clock.now() == pytest.approx(start + 7200)
     by_hand.create_job()
     assert post(hand, "/reset").status == 303
     assert "No jobs yet" in text(get(hand, ""))

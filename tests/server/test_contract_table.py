@@ -57,11 +57,11 @@ def right(operation: Operation) -> dict[str, Any] | None:
 
 def each(holds: Callable[[Operation], bool] = lambda _: True) -> pytest.MarkDecorator:
     """A case for each operation that fits."""
-    found = [operation for operation in OPERATIONS if holds(operation)]
-    return pytest.mark.parametrize("operation", found, ids=lambda operation: operation.name)
+    operations = [operation for operation in OPERATIONS if holds(operation)]
+    return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.name)
 
 
-@pytest.mark.parametrize("body", {each.body: None for each in OPERATIONS if each.body})
+@pytest.mark.parametrize("body", {operation.body: None for operation in OPERATIONS if operation.body})
 def test_each_body_has_an_example(body: Any) -> None:
     """That the server takes: tests, `contract/`, and readers of the document begin with it."""
     required = {name for name, field in body.model_fields.items() if field.is_required()}
@@ -99,8 +99,8 @@ def one_of_each(server: MockServer) -> dict[str, str]:
 def test_strangers(server: MockServer, ids: dict[str, str], operation: Operation) -> None:
     """Another organization, the own sandbox, and an id that nobody has: all the same 404."""
     method, body = operation.method, right(operation)
-    other = server.create_organization()
-    for key in (other.api_key, server.test_api_key):
+    stranger = server.create_organization()
+    for key in (stranger.api_key, server.test_api_key):
         reply = Caller(server, key)(method, target(operation, ids), body)
         assert (reply.status, reply.error["type"]) == (404, "not_found")
     unknown = target(operation, dict.fromkeys(ids, "nobody_01"))
@@ -112,7 +112,7 @@ def test_wrong_fields(api: Caller, ids: dict[str, str], operation: Operation) ->
     """A required field that is missing or wrong, and one that nobody knows, is a 400 that names it."""
     method, path, body = operation.method, target(operation, ids), right(operation)
     for name, value in WRONG.get(operation.name, {}).items():
-        without = {key: kept for key, kept in (body or {}).items() if key != name}
+        without = {key: value for key, value in (body or {}).items() if key != name}
         for sent in (without, {**without, name: value}, {**without, name: {"a": []}}):
             reply = api(method, path, sent)
             assert (reply.status, reply.error["type"]) == (400, "validation_error"), (name, sent)
@@ -127,10 +127,10 @@ def test_idempotent_replay(server: MockServer, ids: dict[str, str], operation: O
     """Where no key is required, one counts as well: it gives the first answer again, and another body is a 409."""
     api = Caller(server, None if operation.scope == NO_KEY else server.api_key)
     path, body = target(operation, ids), right(operation)
-    first, again = (api("POST", path, body, Idempotency_Key="same") for _ in range(2))
-    assert (again.status, again.body) == (first.status, first.body)
+    first, repeat = (api("POST", path, body, Idempotency_Key="same") for _ in range(2))
+    assert (repeat.status, repeat.body) == (first.status, first.body)
     assert "idempotent-replayed" not in first.headers
-    assert again.headers["idempotent-replayed"] == "true"
+    assert repeat.headers["idempotent-replayed"] == "true"
     if operation.body is not None:
         reply = api("POST", path, operation.body.example(1), Idempotency_Key="same")
         assert (reply.status, reply.error["type"]) == (409, "idempotency_error")

@@ -33,7 +33,7 @@ def control(server: MockServer, method: str, path: str, body: Any = None) -> Rep
 def test_a_whole_job(hand: MockServer, by_hand: Caller) -> None:
     """Submit, advance, rate down and retry, withdraw: each as by the Python object."""
     job = by_hand.create_job(accepted_formats=["image/png", "image/jpeg"])["id"]
-    made = control(
+    reply = control(
         hand,
         "POST",
         "/submit",
@@ -44,7 +44,7 @@ def test_a_whole_job(hand: MockServer, by_hand: Caller) -> None:
             "rating": 5,
         },
     )
-    assert made.status == 201
+    assert reply.status == 201
     second = control(hand, "POST", "/submit", {"job_id": job, "rating": 2, "content_type": "image/jpeg"}).json
     now = control(hand, "GET", "").json["now"]
     assert control(hand, "POST", "/advance", {"seconds": 15}).json["now"] > now
@@ -52,12 +52,12 @@ def test_a_whole_job(hand: MockServer, by_hand: Caller) -> None:
     assert control(hand, "POST", "/submit", retry).json["submission_id"] == second["submission_id"]
     control(hand, "POST", "/advance", {"minutes": 1})
     assert by_hand.job(job)["status"] == "completed"
-    made_up, given = by_hand.files(job)
-    assert (given["size_bytes"], given["annotations"], given["id"]) == (5, None, made.json["file_ids"][0])
+    made_up, file = by_hand.files(job)
+    assert (file["size_bytes"], file["annotations"], file["id"]) == (5, None, reply.json["file_ids"][0])
     assert made_up["annotations"]["type"] == "image"
-    shown = by_hand.get(f"/v1/submissions/{second['submission_id']}")
-    assert (shown["submission_latitude"], shown["location_verified"]) == (1.5, True)
-    assert control(hand, "POST", "/withdraw", {"file_id": given["id"]}).status == 204
+    submission = by_hand.get(f"/v1/submissions/{second['submission_id']}")
+    assert (submission["submission_latitude"], submission["location_verified"]) == (1.5, True)
+    assert control(hand, "POST", "/withdraw", {"file_id": file["id"]}).status == 204
     assert by_hand.job(job)["files_approved"] == 1
     assert control(hand, "POST", "/check_books").status == 204
 
@@ -66,14 +66,14 @@ def test_several_files_and_a_score_by_hand(hand: MockServer, by_hand: Caller) ->
     """A submission of several files, each with its own bytes and stars, and one that is scored when asked."""
     job = by_hand.create_job(files_needed=4, files_per_submission=3, accepted_formats=["image/png"])["id"]
     photos = [base64.b64encode(name.encode()).decode() for name in ("one", "two", "three" * 400_000)]
-    given = {
+    body = {
         "job_id": job,
         "content_base64": photos,
         "rating": [5, 1, 3],
         "original_filename": ["a", "b", "c"],
     }
-    made = control(hand, "POST", "/submit", given)
-    assert (made.status, len(made.json["file_ids"])) == (201, 3)
+    reply = control(hand, "POST", "/submit", body)
+    assert (reply.status, len(reply.json["file_ids"])) == (201, 3)
     hand.clock.advance(minutes=1)
     assert {file["original_filename"] for file in by_hand.files(job)} == {"a", "c"}
     second = control(hand, "POST", "/submit", {"job_id": job}).json["submission_id"]
@@ -97,8 +97,8 @@ def test_several_files_and_a_score_by_hand(hand: MockServer, by_hand: Caller) ->
 
 def test_deprecations(hand: MockServer, by_hand: Caller) -> None:
     """An endpoint is deprecated as by the Python object, and gone when its time has come."""
-    given = {"path": "/v1/me", "method": "get", "sunset": "2020-01-01", "link": "https://example.com/next"}
-    assert control(hand, "POST", "/deprecate", given).status == 204
+    body = {"path": "/v1/me", "method": "get", "sunset": "2020-01-01", "link": "https://example.com/next"}
+    assert control(hand, "POST", "/deprecate", body).status == 204
     reply = by_hand("GET", "/v1/me")
     assert (reply.status, reply.headers["deprecation"]) == (410, "true")
 
@@ -153,9 +153,9 @@ def test_accounts_and_settings(hand: MockServer) -> None:
     assert api("GET", "/v1/me").status == 200
 
 
-def later(one: str, other: str) -> timedelta:
+def later(end: str, start: str) -> timedelta:
     """How much later one time is."""
-    return datetime.fromisoformat(one) - datetime.fromisoformat(other)
+    return datetime.fromisoformat(end) - datetime.fromisoformat(start)
 
 
 def test_reset(receiver: Receiver) -> None:

@@ -26,17 +26,17 @@ INVALID = {**NONE, "state": "invalid"}
 def test_what_a_camera_signed(content_type: str) -> None:
     """Valid by itself, trusted by a list; who signed, and what it was made by."""
     signed = sign(make(content_type, "a").content, content_type, "digitalCapture")
-    found = {"signer": "Camera 1", "digital_source_type": SOURCES + "digitalCapture"}
-    assert credentials.verdict_of(signed, content_type) == {"state": "valid", **found}
-    assert credentials.verdict_of(signed, content_type, root()) == {"state": "trusted", **found}
+    facts = {"signer": "Camera 1", "digital_source_type": SOURCES + "digitalCapture"}
+    assert credentials.verdict_of(signed, content_type) == {"state": "valid", **facts}
+    assert credentials.verdict_of(signed, content_type, root()) == {"state": "trusted", **facts}
 
 
 def test_what_a_model_made(tmp_path: Path) -> None:
     """It says so; a path is read as bytes are."""
     path = tmp_path / "x.jpg"
     path.write_bytes(sign(JPEG, "image/jpeg", "trainedAlgorithmicMedia"))
-    found = credentials.verdict_of(str(path), "image/jpeg")
-    assert (found["state"], found["digital_source_type"]) == ("valid", SOURCES + "trainedAlgorithmicMedia")
+    facts = credentials.verdict_of(str(path), "image/jpeg")
+    assert (facts["state"], facts["digital_source_type"]) == ("valid", SOURCES + "trainedAlgorithmicMedia")
 
 
 def test_what_does_not_hold_says_nothing() -> None:

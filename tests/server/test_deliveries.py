@@ -65,11 +65,11 @@ def test_timestamped_signature(hand: MockServer, by_hand: Caller, receiver: Rece
     hand.signature_style = "timestamped"
     secret = subscribe(by_hand, receiver.url)["secret"].encode()
     hand.clock.advance(days=40)
-    before = int(time.time())
+    start = int(time.time())
     finish_job(hand, by_hand)
     headers, body = receiver.got[0]
     stamp, signature = headers["x-firsthandapi-signature"].split(",")
-    assert before <= int(stamp.removeprefix("t=")) <= time.time()
+    assert start <= int(stamp.removeprefix("t=")) <= time.time()
     signed = f"{stamp.removeprefix('t=')}.".encode() + body
     assert signature == "v1=" + hmac.new(secret, signed, hashlib.sha256).hexdigest()
     with pytest.raises(ValueError, match="plain"):
@@ -101,7 +101,7 @@ def test_retry_schedule(hand: MockServer, by_hand: Caller, receiver: Receiver) -
     (delivery,) = hand.webhook_deliveries
     assert delivery.status == "failed"
     times = [attempt.at for attempt in delivery.attempts]
-    assert [round(after - before) for before, after in pairwise(times)] == [60, 300, 1800, 7200, 28800]
+    assert [round(end - start) for start, end in pairwise(times)] == [60, 300, 1800, 7200, 28800]
     assert {attempt.status for attempt in delivery.attempts} == {500}
     assert len({body for _, body in receiver.got}) == 1
     (event,) = by_hand.get("/v1/webhook_events?type=job.completed")["data"]
@@ -184,7 +184,7 @@ def test_dropped(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
     assert by_hand.get("/v1/webhook_endpoints")["data"] == []
     hand.emit("job.completed", {})
     hand.clock.advance(days=1)
-    assert [each.status for each in hand.webhook_deliveries] == ["dropped"]
+    assert [delivery.status for delivery in hand.webhook_deliveries] == ["dropped"]
     assert len(receiver.got) == 1
 
 

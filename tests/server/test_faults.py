@@ -170,13 +170,13 @@ def test_headers_that_cannot_be_sent(api: Caller, fault: dict[str, Any]) -> None
 def test_request_log(server: MockServer, api: Caller) -> None:
     """Everything received is kept, in order; its repr shows no secret."""
     api("POST", "/v1/jobs", JOB, X_Twice="a")
-    before = time.time()
+    start = time.time()
     api("GET", "/v1/jobs?limit=5&status=")
     first, second = server.requests
     assert (first.method, first.path, first.status, json.loads(first.body)) == ("POST", "/v1/jobs", 201, JOB)
     assert first.headers["x-twice"] == "a"
     assert (second.query, second.query_string) == ({"limit": "5", "status": ""}, "limit=5&status=")
-    assert before <= second.time <= time.time()
+    assert start <= second.time <= time.time()
     assert server.api_key not in repr(server.requests)
     assert repr(second) == "<GET /v1/jobs?limit=5&status= [400, Bearer fh_live_…, 0 bytes]>"
     with pytest.raises(AttributeError):

@@ -45,14 +45,14 @@ def test_every_format(server: MockServer, api: Caller, content_type: str) -> Non
     """A file's size, hash and annotations are those of its bytes and its kind."""
     job = api.create_job(accepted_formats=[content_type])["id"]
     server.clock.advance(hours=1)
-    for shown in api.files(job):
-        reply = download(server, shown["download_url"])
+    for file in api.files(job):
+        reply = download(server, file["download_url"])
         assert reply.headers["content-type"] == content_type
-        assert int(reply.headers["content-length"]) == shown["size_bytes"] == len(reply.body)
-        assert hashlib.sha256(reply.body).hexdigest() == shown["content_hash"]
-        assert shown["annotations"]["type"] == content_type.split("/")[0]
-        assert (shown["width"] is None) == content_type.startswith("audio")
-        assert (shown["duration_seconds"] is None) == content_type.startswith("image")
+        assert int(reply.headers["content-length"]) == file["size_bytes"] == len(reply.body)
+        assert hashlib.sha256(reply.body).hexdigest() == file["content_hash"]
+        assert file["annotations"]["type"] == content_type.split("/")[0]
+        assert (file["width"] is None) == content_type.startswith("audio")
+        assert (file["duration_seconds"] is None) == content_type.startswith("image")
 
 
 def test_given_content(hand: MockServer, file: Any) -> None:
@@ -126,7 +126,7 @@ def test_url_tampered_with(hand: MockServer, file: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status", "start", "end"),
+    ("byte_range", "status", "start", "end"),
     [
         ("bytes=0-9", 206, 0, 10),
         ("bytes=990-", 206, 990, 1000),
@@ -141,9 +141,9 @@ def test_url_tampered_with(hand: MockServer, file: Any) -> None:
         ("items=0-9", 200, 0, 1000),
     ],
 )
-def test_range(hand: MockServer, file: Any, wanted: str, status: int, start: int, end: int) -> None:
+def test_range(hand: MockServer, file: Any, byte_range: str, status: int, start: int, end: int) -> None:
     """A range gives that part, one beyond the end a 416, and what is no range the whole."""
-    reply = download(hand, file["download_url"], Range=wanted)
+    reply = download(hand, file["download_url"], Range=byte_range)
     assert reply.status == status
     if status == 416:
         assert code(reply) == "InvalidRange"

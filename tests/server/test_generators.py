@@ -124,12 +124,12 @@ def test_openapi_python_client(document: Path, tmp_path: Path) -> None:
     python = TOOLS / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     # Without its hooks: formatting what nobody reads takes ruff.
     (tmp_path / "config.yaml").write_text("post_hooks: []\n")
-    made = run(
+    output = run(
         *(python, "-m", "openapi_python_client", "generate", "--config", "config.yaml", "--meta", "none"),
         *("--path", document, "--output-path", tmp_path / "generated", "--fail-on-warning"),
         cwd=tmp_path,
     )
-    assert "warning" not in made.lower()
+    assert "warning" not in output.lower()
     (tmp_path / "use.py").write_text(PYTHON)
     with MockServer(speed=60) as server:
         poor = server.create_organization(cents=0).api_key

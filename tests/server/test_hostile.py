@@ -86,9 +86,9 @@ def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(requests, "MAX_BYTES", 100_000)
     for number in range(8):
         api("GET", f"/v1/me?number={number}")
-    kept = api.server.requests
-    assert [request.query["number"] for request in kept] == ["3", "4", "5", "6", "7"]
-    assert all(request.status == 400 for request in kept)
+    entries = api.server.requests
+    assert [request.query["number"] for request in entries] == ["3", "4", "5", "6", "7"]
+    assert all(request.status == 400 for request in entries)
     for _ in range(3):
         api("POST", "/v1/jobs", b" " * 60_000)
     assert [len(request.body) for request in api.server.requests] == [60_000]
@@ -266,9 +266,9 @@ def test_a_crowd_of_one_address_makes_room_for_others(monkeypatch: pytest.Monkey
             client.sendall(b"{")
             return client
 
-        others = [half(number) for number in range(4)]
+        other_clients = [half(number) for number in range(4)]
         crowd = [half(9) for _ in range(20)]
-        for client in (*others, crowd[-1]):
+        for client in (*other_clients, crowd[-1]):
             client.sendall(b"}")
             assert b" 204 " in received(client)
         assert not received(crowd[0])
@@ -310,6 +310,6 @@ def test_a_system_without_descriptors() -> None:
         with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b" 204 " in received(client)
-    _, said = end_of(process)
-    (line,) = said.splitlines()
+    _, errors = end_of(process)
+    (line,) = errors.splitlines()
     assert "LimitNOFILE" in line

@@ -30,8 +30,8 @@ def test_a_caller_who_tries_again_pays_once(connect: Connect, tmp_path: Path, se
 
 def test_the_seed_draws_the_lies() -> None:
     """Always the same; named ones stand alone, and a misspelt one is refused."""
-    with HostileService(3) as one, HostileService(3) as same, HostileService(4) as other:
-        assert one.lies == same.lies != other.lies
+    with HostileService(3) as service, HostileService(3) as twin, HostileService(4) as stranger:
+        assert service.lies == twin.lies != stranger.lies
     with HostileService(3, list_lag=5) as named:
         assert named.lies == Lies(list_lag=5)
     with pytest.raises(TypeError, match="list_lagg"):
@@ -65,7 +65,7 @@ def test_whatever_a_post_makes_is_counted(create: Callable[[Any, str], Any]) -> 
     """Once for each key, unless the key is forgotten."""
     with HostileService(pace=1.0) as service, service.client() as client:
         assert create(client, "mine") == create(client, "mine")
-        assert [made.key for made in service.created] == ["mine"]
+        assert [job.key for job in service.created] == ["mine"]
         service.lies.forgets = 1.0
         create(client, "mine")
         assert len(service.created) == 2

@@ -85,7 +85,7 @@ def test_an_application_gets_signed_events(
     assert {url for url, *_ in seen} == {"http://localhost/webhooks?a=b"}
     assert {event.type for event in events} >= {"submission.scored", "job.completed"}
     assert {delivery.status for delivery in firsthand_server.webhook_deliveries} == {"delivered"}
-    assert [each.id for each in firsthand_client.webhooks.list()] == [endpoint.id]
+    assert [webhook.id for webhook in firsthand_client.webhooks.list()] == [endpoint.id]
     assert firsthand_client.jobs.get(job.id).status == "completed"
 
 

@@ -106,11 +106,11 @@ def test_two_star_retry(hand: MockServer, by_hand: Caller) -> None:
     hand.clock.advance(seconds=15)
     assert statuses(by_hand, job) == ["retry_pending", "retry_pending"]
     assert by_hand.job(job)["status"] == "filled"
-    again = hand.submit(job, rating=4, retry_of=submissions[0])
-    assert again.submission_id == submissions[0]
+    retry = hand.submit(job, rating=4, retry_of=submissions[0])
+    assert retry.submission_id == submissions[0]
     hand.submit(job, rating=2, retry_of=submissions[1])
-    shown = by_hand.get(f"/v1/submissions/{submissions[0]}")
-    assert (shown["status"], shown["ai_star_rating"], shown["scored_at"]) == ("pending_score", None, None)
+    entry = by_hand.get(f"/v1/submissions/{submissions[0]}")
+    assert (entry["status"], entry["ai_star_rating"], entry["scored_at"]) == ("pending_score", None, None)
     hand.clock.advance(seconds=15)
     assert statuses(by_hand, job) == ["approved", "rejected"]
     with pytest.raises(ValueError, match="can be retried"):
@@ -137,9 +137,9 @@ def test_verdict(hand: MockServer, by_hand: Caller, bar: int, rating: int, expec
 def test_several_files_a_submission(hand: MockServer, by_hand: Caller) -> None:
     """With files_per_submission each file is scored and priced alone."""
     job = by_hand.create_job(files_needed=5, files_per_submission=3)["id"]
-    made = scored(hand, job, rating=[5, 1, 3], files=3)
+    work = scored(hand, job, rating=[5, 1, 3], files=3)
     assert by_hand.job(job)["files_approved"] == 2
-    assert {file["id"] for file in by_hand.files(job)} == {made.file_ids[0], made.file_ids[2]}
+    assert {file["id"] for file in by_hand.files(job)} == {work.file_ids[0], work.file_ids[2]}
     credits = by_hand.get("/v1/billing/credits")
     assert (credits["available_cents"], credits["held_cents"]) == (100_000 - 250, 150)
     roomy = by_hand.create_job(files_needed=9, files_per_submission=3)["id"]
@@ -172,9 +172,9 @@ def test_too_small(hand: MockServer, by_hand: Caller) -> None:
     """A file below min_width is rejected before scoring, without stars; a large one passes."""
     job = by_hand.create_job(min_width=1000, min_height=200)["id"]
     small = hand.submit(job, content=b"x", width=999, height=800).submission_id
-    shown = by_hand.get(f"/v1/submissions/{small}")
-    assert (shown["status"], shown["ai_star_rating"]) == ("rejected", None)
-    assert "999x800" in shown["ai_reasoning"]
+    submission = by_hand.get(f"/v1/submissions/{small}")
+    assert (submission["status"], submission["ai_star_rating"]) == ("rejected", None)
+    assert "999x800" in submission["ai_reasoning"]
     scored(hand, job)
     assert by_hand.files(job)[0]["width"] == 1000
 
@@ -218,23 +218,23 @@ PARTS = {"relevance": 5, "quality": 1, "completeness": 3}
 def test_who_rated_and_why_is_given(hand: MockServer, by_hand: Caller, how: str) -> None:
     """Stars, reason, parts, rater, and flags, in the submission and in its files, whichever way the score comes."""
     job = by_hand.create_job(min_star_rating=1)["id"]
-    said: dict[str, Any] = {
+    details: dict[str, Any] = {
         "dimensions": PARTS,
         "ai_reasoning": "Sharp.",
         "rated_by": "model:claude-haiku-5-5",
         "flags": ["stock", "addresses_rater"],
     }
-    work = hand.submit(job, rating=3, **(said if how == "submit" else {}))
+    work = hand.submit(job, rating=3, **(details if how == "submit" else {}))
     (waiting,) = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
     assert (waiting["ai_reasoning"], waiting["rated_by"], waiting["flags"]) == (None, None, [])
     if how == "score":
-        hand.score(work.submission_id, 3, **said)
+        hand.score(work.submission_id, 3, **details)
     hand.clock.advance(minutes=1)
     (submission,) = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
-    assert {name: submission[name] for name in said} == said
+    assert {name: submission[name] for name in details} == details
     assert submission["ai_star_rating"] == 3
     (file,) = by_hand.files(job)
-    assert (file["rated_by"], file["flags"]) == (said["rated_by"], said["flags"])
+    assert (file["rated_by"], file["flags"]) == (details["rated_by"], details["flags"])
 
 
 def test_what_is_given_to_submit_waits_for_its_score(hand: MockServer, by_hand: Caller) -> None:
@@ -249,7 +249,7 @@ def test_what_is_given_to_submit_waits_for_its_score(hand: MockServer, by_hand: 
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("details", "message"),
     [
         ({"rated_by": "me"}, "rated_by is person, rules, or model: and a name, not 'me'"),
         ({"rated_by": "model:"}, "rated_by is"),
@@ -262,16 +262,16 @@ def test_what_is_given_to_submit_waits_for_its_score(hand: MockServer, by_hand: 
     ],
 )
 def test_a_wrong_word_of_a_score_is_refused(
-    hand: MockServer, by_hand: Caller, said: Any, message: str
+    hand: MockServer, by_hand: Caller, details: Any, message: str
 ) -> None:
     """By name, and before anything is submitted or scored."""
     job = by_hand.create_job()["id"]
     with pytest.raises(ValueError, match=message):
-        hand.submit(job, **said)
+        hand.submit(job, **details)
     assert by_hand.get(f"/v1/jobs/{job}/submissions")["data"] == []
     work = hand.submit(job)
     with pytest.raises(ValueError, match=message):
-        hand.score(work.submission_id, 4, **said)
+        hand.score(work.submission_id, 4, **details)
 
 
 def test_files_of_the_bundled_server_say_so(server: MockServer, api: Caller) -> None:
@@ -366,7 +366,7 @@ def test_deadline(hand: MockServer, by_hand: Caller) -> None:
     assert job["deadline"].startswith(soon[:-1])
     scored(hand, done["id"])
     hand.clock.advance(hours=2)
-    assert [by_hand.job(each["id"])["status"] for each in (job, done)] == ["cancelled", "completed"]
+    assert [by_hand.job(entry["id"])["status"] for entry in (job, done)] == ["cancelled", "completed"]
     assert by_hand.get("/v1/billing/credits")["balance_cents"] == 100_000 - 50
     reply = by_hand("POST", "/v1/jobs", {**JOB, "deadline": soon})
     assert reply.error["details"][0]["field"] == "deadline"
@@ -515,9 +515,9 @@ def test_scored_by_a_jury(hand: MockServer, by_hand: Caller) -> None:
     verdict = Verdict((5, 1), "Sharp, and one blurred.", {"quality": 5}, actor="reviewer_1")
     with hand._world.lock:
         hand._world.jobs.score(person.waiting[0], hand.clock.now(), verdict)
-    shown = by_hand.get(f"/v1/submissions/{work.submission_id}")
-    assert (shown["status"], shown["ai_star_rating"]) == ("approved", 5)
-    assert (shown["ai_reasoning"], shown["dimensions"]) == ("Sharp, and one blurred.", {"quality": 5})
+    entry = by_hand.get(f"/v1/submissions/{work.submission_id}")
+    assert (entry["status"], entry["ai_star_rating"]) == ("approved", 5)
+    assert (entry["ai_reasoning"], entry["dimensions"]) == ("Sharp, and one blurred.", {"quality": 5})
     assert [file["id"] for file in by_hand.files(job)] == [work.file_ids[0]]
     audit = by_hand.get("/v1/audit-events?event_type=submission.approved")["data"][0]
     assert audit["actor"] == "reviewer_1"

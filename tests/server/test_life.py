@@ -26,11 +26,11 @@ from .conftest import JOB, Caller, Receiver
 
 def test_start_and_stop() -> None:
     """A server is there and gone again and again, and its threads with it."""
-    before = {*threading.enumerate()}  # some may be of an earlier test, and about to end
+    threads = {*threading.enumerate()}  # some may be of an earlier test, and about to end
     for _ in range(5):
         with MockServer() as server:
             assert Caller(server, server.api_key)("GET", "/v1/me").status == 200
-    assert {*threading.enumerate()} <= before
+    assert {*threading.enumerate()} <= threads
 
 
 def test_many_at_once() -> None:
@@ -267,8 +267,8 @@ def test_hammer() -> None:
             return statuses
 
         with ThreadPoolExecutor(8) as pool:
-            found = set().union(*pool.map(work, range(8)))
-        assert found <= {200, 409}
+            codes = set().union(*pool.map(work, range(8)))
+        assert codes <= {200, 409}
         server.clock.advance(days=30)
         server.check_books()
 
@@ -353,8 +353,8 @@ def test_a_port_is_free_at_each_address(monkeypatch: pytest.MonkeyPatch) -> None
         return bind("127.0.0.1", 0)
 
     monkeypatch.setattr(listening, "_bind", busy)
-    for each in listening._bind_all(("127.0.0.1", "other"), 0):
-        each.close()
+    for listener in listening._bind_all(("127.0.0.1", "other"), 0):
+        listener.close()
     assert not taken
     taken.append(True)
     with pytest.raises(OSError, match="in use"):

@@ -23,11 +23,11 @@ ALL = IMAGES + SOUNDS + VIDEOS
 @pytest.fixture(autouse=True)
 def _decoder_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Every test fails if a decoder logs so much as a warning."""
-    before = av.logging.get_level()
+    level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     with caplog.at_level(logging.WARNING):
         yield
-    av.logging.set_level(before)
+    av.logging.set_level(level)
     assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
@@ -81,9 +81,9 @@ def test_pictures_look_different(content_type: str) -> None:
     for unique in map(str, range(60)):
         drawn = scene(unique, "cup")
         alike.setdefault(f"{drawn.place} {drawn.scheme}", []).append(unique)
-    one, other = next(each[:2] for each in alike.values() if len(each) > 1)
+    name, twin = next(group[:2] for group in alike.values() if len(group) > 1)
     tiles = [
-        pixels(make(content_type, unique, subject="cup")).crop((0, 448, 640, 480)) for unique in (one, other)
+        pixels(make(content_type, unique, subject="cup")).crop((0, 448, 640, 480)) for unique in (name, twin)
     ]
     assert tiles[0].tobytes() != tiles[1].tobytes()
 
@@ -105,24 +105,24 @@ def test_formats_show_the_same_picture() -> None:
 def test_annotations_are_true_of_the_picture(subject: str) -> None:
     """The annotated colors are in the picture, the main one where the subject is said to be, and indoors is darker."""
     for unique in map(str, range(6)):
-        said = annotate("image/png", unique, subject=subject)
+        annotations = annotate("image/png", unique, subject=subject)
         image = pixels(make("image/png", unique, subject=subject))
-        shown = {
+        colors = {
             f"#{red:02X}{green:02X}{blue:02X}": count
             for count, (red, green, blue) in image.getcolors(100) or ()
         }
-        assert all(color in shown for color in said["color_palette"][:2])
-        where = {"left": 0, "center": 1, "right": 2}[said["dominant_objects"][0]["position"]]
+        assert all(color in colors for color in annotations["color_palette"][:2])
+        where = {"left": 0, "center": 1, "right": 2}[annotations["dominant_objects"][0]["position"]]
         assert where == scene(unique, subject).place
-        assert said["objects"][0] == subject
+        assert annotations["objects"][0] == subject
         light = sum(image.resize((1, 1)).tobytes()) / 3
-        assert (light < 140) == said["scene"]["indoor"], light
+        assert (light < 140) == annotations["scene"]["indoor"], light
 
 
 def test_text_can_be_read() -> None:
     """The text of the annotations is the one that is drawn: another text is another picture."""
     assert annotate("image/png", "a", subject="stop sign")["text_extraction"] == "STOP"
-    texts = {str(annotate("image/png", str(each), subject="house")["text_extraction"]) for each in range(40)}
+    texts = {str(annotate("image/png", str(seed), subject="house")["text_extraction"]) for seed in range(40)}
     assert texts == set(SUBJECTS["house"].text)
     drawn = {drawing("house", 1, text, 640, 480).tobytes() for text in texts}
     assert len(drawn) == len(texts)
@@ -173,7 +173,7 @@ def test_sounds_decode_to_the_duration_claimed(content_type: str, seconds: float
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
+    ("asked", "size"),
     [
         ([(640, 480), (100, 100)], (640, 480)),
         ([(641, 1)], (1920, 1080)),
@@ -182,14 +182,14 @@ def test_sounds_decode_to_the_duration_claimed(content_type: str, seconds: float
 )
 @pytest.mark.parametrize("content_type", VIDEOS)
 def test_videos_decode_to_what_is_claimed(
-    content_type: str, asked: list[tuple[int, int]], given: tuple[int, int]
+    content_type: str, asked: list[tuple[int, int]], size: tuple[int, int]
 ) -> None:
     """A video is the smallest at hand that is large enough, else the largest, and says truly what it is."""
     (media,) = {make(content_type, "a", width=width, height=height) for width, height in asked}
-    assert (media.width, media.height) == given
+    assert (media.width, media.height) == size
     decoded = frames(media)
     assert len(decoded) == 10
-    assert {(frame.width, frame.height) for frame in decoded} == {given}
+    assert {(frame.width, frame.height) for frame in decoded} == {size}
     assert rgb_bytes(decoded[0]) != rgb_bytes(decoded[9])
     with av.open(io.BytesIO(media.content)) as container:
         assert container.duration == media.duration_seconds * av.time_base
@@ -208,8 +208,8 @@ def test_the_same_arguments_give_the_same_bytes(content_type: str) -> None:
 @pytest.mark.parametrize("content_type", ALL)
 def test_every_file_is_unique(content_type: str) -> None:
     """As many names give as many files, even where they have a single pixel to differ in."""
-    made = {make(content_type, f"file_{at}", width=1, height=1, subject="cup") for at in range(100)}
-    assert len(made) == 100
+    contents = {make(content_type, f"file_{at}", width=1, height=1, subject="cup") for at in range(100)}
+    assert len(contents) == 100
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_what_the_document_allows_is_not_refused(busy: MockServer) -> None:
     ):
         body = paths["paths"][path][method].get("requestBody")
         assert (body and body["required"]) is required, path
-    (cursor,) = (one for one in paths["paths"]["/v1/jobs"]["get"]["parameters"] if one["name"] == "cursor")
+    (cursor,) = (item for item in paths["paths"]["/v1/jobs"]["get"]["parameters"] if item["name"] == "cursor")
     assert "next_cursor" in cursor["schema"]["description"]
     valid = jsonschema_rs.validator_for(cursor["schema"]).is_valid
     assert (valid(""), valid("a b"), valid("MS5hYg")) == (False, False, True)

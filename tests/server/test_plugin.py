@@ -66,10 +66,10 @@ def test_waits_take_no_real_time(connect: Connect, firsthand_server: MockServer,
     assert len(client.jobs.collect(tmp_path / "signs", **JOB)) == 2
     assert 40 + 15 < firsthand_server.clock.now() - began < 600
     firsthand_server.rate_limit = 5
-    before = firsthand_server.clock.now()
+    start = firsthand_server.clock.now()
     for _ in range(12):
         client.me()
-    assert 60 <= firsthand_server.clock.now() - before < 240
+    assert 60 <= firsthand_server.clock.now() - start < 240
     # No request was sent in vain: both clocks are one.
     assert 429 not in {request.status for request in firsthand_server.requests}
 
@@ -253,7 +253,7 @@ def test_a_mock_may_have_a_live_key(connect: Connect) -> None:
 
     with httpx.HTTPTransport() as real:
         kinds = [Wrapped(real), real, Wrapped(httpx.MockTransport(answer))]
-        assert [uses_network(httpx.Client(transport=each)) for each in kinds] == [True, True, False]
+        assert [uses_network(httpx.Client(transport=transport)) for transport in kinds] == [True, True, False]
 
 
 FAILING = """

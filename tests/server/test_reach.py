@@ -41,7 +41,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 return [*numeric(host, port, *arguments, **options)]
             if not addresses:
                 raise socket.gaierror("no address")
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
         monkeypatch.setattr("socket.getaddrinfo", resolve)
 

@@ -58,6 +58,6 @@ def test_the_score_on_gold() -> None:
 def test_the_share_of_gold_is_kept(share: float) -> None:
     """Of a thousand files, as many as the share says, at other places for others."""
     turns = [[is_gold_turn(share, who, n) for n in range(1000)] for who in ("ana", "ben")]
-    for each in turns:
-        assert sum(each) == pytest.approx(1000 * share, abs=20)
+    for turn in turns:
+        assert sum(turn) == pytest.approx(1000 * share, abs=20)
     assert (turns[0] != turns[1]) is (0 < share < 1)

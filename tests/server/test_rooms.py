@@ -31,13 +31,13 @@ ENTRANCE = "firsthandapi_server.http.server"
 def room(frame: FrameType) -> int | None:
     """The room that a function belongs to."""
     name = f"{frame.f_globals.get('__name__')}."
-    return next((number for number, each in enumerate(ROOMS) if name.startswith(each)), None)
+    return next((number for number, prefix in enumerate(ROOMS) if name.startswith(prefix)), None)
 
 
 @pytest.fixture
 def climbs() -> Iterator[list[str]]:
     """The calls that a server's threads make from a room to one above it, of those that start in here."""
-    found: list[str] = []
+    calls: list[str] = []
 
     def look(frame: FrameType, event: str, _argument: object) -> None:
         to, caller = room(frame), frame.f_back
@@ -46,12 +46,12 @@ def climbs() -> Iterator[list[str]]:
         while caller is not None and room(caller) is None:
             caller = caller.f_back
         if caller is not None and to < (room(caller) or 0):
-            names = [each.f_globals["__name__"] for each in (caller, frame)]
+            names = [level.f_globals["__name__"] for level in (caller, frame)]
             if names[0] != ENTRANCE and names[1] not in GIVEN:
-                found.append(f"{names[0]}:{caller.f_code.co_qualname} calls {frame.f_code.co_qualname}")
+                calls.append(f"{names[0]}:{caller.f_code.co_qualname} calls {frame.f_code.co_qualname}")
 
     threading.setprofile(look)
-    yield found
+    yield calls
     threading.setprofile(None)
     sys.setprofile(None)
 

@@ -62,11 +62,11 @@ class Buyer:
         }
         connection.request("POST", "/v1/jobs", body, headers)
         response = connection.getresponse()
-        shown = json.loads(response.read())
-        assert response.status == 201, shown
+        job = json.loads(response.read())
+        assert response.status == 201, job
         self.open.pop(key, None)
         # A retry gives the same job as before.
-        assert self.jobs.setdefault(key, shown["id"]) == shown["id"]
+        assert self.jobs.setdefault(key, job["id"]) == job["id"]
 
 
 def test_killed_fifty_times(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_killed_fifty_times(tmp_path: Path) -> None:
     buyer = Buyer()
     approved = 0
     for kill in range(KILLS):
-        with forked(busy.main, str(folder), KEY) as (process, said):
-            port = said.recv()
+        with forked(busy.main, str(folder), KEY) as (process, pipe):
+            port = pipe.recv()
             threads = [threading.Thread(target=buyer.post, args=(port,))]
             for thread in threads:
                 thread.start()

@@ -47,11 +47,11 @@ def start(liar: HostileService, dest: Path) -> subprocess.Popen[str]:
 def run(liar: HostileService, dest: Path) -> Dataset:
     """Run the campaign until it has nothing left to do."""
     with FirstHandClient(liar.api_key, liar.url) as client:
-        for left in reversed(range(RUNS)):
+        for runs_left in reversed(range(RUNS)):
             try:
                 return client.campaigns.run(Campaign(**fields_of(dest, **WANTED)), timeout=150)
             except FirstHandError:
-                if not left:
+                if not runs_left:
                     raise
                 time.sleep(3)
     raise AssertionError("it never ends")

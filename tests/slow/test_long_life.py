@@ -34,10 +34,10 @@ def test_requests_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
                 return tracemalloc.get_traced_memory()[0]
 
             tracemalloc.start()
-            before = read(1_000)
-            after = read(4_000)
+            early_memory = read(1_000)
+            late_memory = read(4_000)
             tracemalloc.stop()
-    assert after - before < 125_000  # 30 bytes per request
+    assert late_memory - early_memory < 125_000  # 30 bytes per request
 
 
 def test_work_is_linear_in_the_files_of_a_job() -> None:

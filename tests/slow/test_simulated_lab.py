@@ -65,7 +65,7 @@ def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with FakeModels(judge) as models, running(folder, ai="openai:judge", ai_url=models.url) as team:
         job = team.job(files_needed=400, price_per_file_cents=10)
-        panel, truths = team.service.site.panel, [each for each, count in FILES.items() for _ in range(count)]
+        panel, truths = team.service.site.panel, [mark for mark, count in FILES.items() for _ in range(count)]
         sent = send(team, job, truths)
         for submission, stars in zip(sent, truths, strict=True):
             with team.world.lock:
@@ -76,10 +76,10 @@ def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
         wait_until(lambda: not team.service.programs[0]._taken, 300)
         page = team.visit("operator").get("/console/reviews/programs").text
         assert page.count("<polyline") == 5
-        (found,) = calibrations(panel.ratings.of_programs(), panel.ratings.of_people())
-    assert (found.rater, found.media, found.pairs) == ("model:openai:judge", "image", 400)
-    assert [each.stars for each in found.bands if each.decides] == [1, 4, 5]
-    assert sum(each.wrong for each in found.bands) == sum(
+        (calibration,) = calibrations(panel.ratings.of_programs(), panel.ratings.of_people())
+    assert (calibration.rater, calibration.media, calibration.pairs) == ("model:openai:judge", "image", 400)
+    assert [band.stars for band in calibration.bands if band.decides] == [1, 4, 5]
+    assert sum(band.wrong for band in calibration.bands) == sum(
         number % 8 == 0 and stars in (2, 3) for number, stars in enumerate(truths)
     )
 
@@ -87,7 +87,7 @@ def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
 def test_it_decides_where_it_may(tmp_path: Path) -> None:
     """With `--ai-decides`, people rate what is left to them: everything of 2 and 3 stars, and the rest until the judge
     has earned it. It decides about others, and about none of them wrongly."""
-    truths = [each for each, count in FILES.items() for _ in range(count)]
+    truths = [mark for mark, count in FILES.items() for _ in range(count)]
     random.Random(1).shuffle(truths)
     options: dict[str, Any] = {"ai": "openai:judge", "ai_decides": True}
     with FakeModels(judge) as models, running(tmp_path / "data", ai_url=models.url, **options) as team:
@@ -95,13 +95,13 @@ def test_it_decides_where_it_may(tmp_path: Path) -> None:
         deserved = dict(zip(send(team, job, truths), truths, strict=True))
         wait_until(lambda: not team.service.programs[0]._taken, 300)
         while waiting := panel.waiting(ana).part(0, 10):
-            for each in waiting:
+            for work in waiting:
                 with team.world.lock:
-                    panel.rate(ana, team.find(each), {"stars-0": str(deserved[each]), "attempt": "1"})
+                    panel.rate(ana, team.find(work), {"stars-0": str(deserved[work]), "attempt": "1"})
             pass_seconds(team.service, 11)
             pass_seconds(team.service, 0)
-        decided = [each for each in deserved if team.find(each).rated_by == "model:openai:judge"]
-        assert {team.find(each).rating for each in decided} <= {1, 4, 5}
+        decided = [entry for entry in deserved if team.find(entry).rated_by == "model:openai:judge"]
+        assert {team.find(entry).rating for entry in decided} <= {1, 4, 5}
         assert len(decided) > 50
-        assert all((deserved[each] >= 3) == (team.find(each).status == "approved") for each in decided)
+        assert all((deserved[entry] >= 3) == (team.find(entry).status == "approved") for entry in decided)
         team.world.check_books()

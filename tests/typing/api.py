@@ -227,8 +227,8 @@ def lists(client: FirstHandClient) -> None:
     assert_type(page.next_page(), Page[Job] | None)
     for job in page:
         assert_type(job, Job)
-    for each in page.pages():
-        assert_type(each, Page[Job])
+    for next_page in page.pages():
+        assert_type(next_page, Page[Job])
     assert_type(client.files.list("job_1"), Page[File])
 
 
@@ -277,10 +277,10 @@ async def async_client() -> None:
             assert_type(job, Job)
         async for job in page:
             assert_type(job, Job)
-        async for each in client.jobs.list().pages():
-            assert_type(each, AsyncPage[Job])
-        async for each in page.pages():
-            assert_type(each, AsyncPage[Job])
+        async for next_page in client.jobs.list().pages():
+            assert_type(next_page, AsyncPage[Job])
+        async for next_page in page.pages():
+            assert_type(next_page, AsyncPage[Job])
         items: AsyncIterator[Job] = client.jobs.list().__aiter__()
         assert_type(await items.__anext__(), Job)
         for _ in client.jobs.list():  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ def upload(world: World) -> None:
                 with world.lock:
                     at = world.clock.now()
                     file = File(new_id("file_", at), "image/jpeg", source, "x.jpg", at)
-                    retried = [each for each in job.submissions if each.status == "retry_pending"]
+                    retried = [work for work in job.submissions if work.status == "retry_pending"]
                     if retried:
                         world.jobs.resubmit(retried[0], [file], at)
                     else:
@@ -82,8 +82,8 @@ def deliver(world: World, sent: queue.SimpleQueue[Delivery]) -> None:
         world.delivered(delivery, DeliveryAttempt(world.clock.now(), random.choice((200, 200, 500)), None))
 
 
-def main(said: Connection, folder: str, key: str) -> None:
-    """Serve until killed; `said` gets the port."""
+def main(pipe: Connection, folder: str, key: str) -> None:
+    """Serve until killed; `pipe` gets the port."""
     clock = RealClock()
     world = open_world(Path(folder), clock)
     sent: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
@@ -91,10 +91,10 @@ def main(said: Connection, folder: str, key: str) -> None:
     world.jobs.jury = Reviewer()
     with world.lock:
         if not world.state.organizations:
-            made = world.accounts.create_organization(
+            owner = world.accounts.create_organization(
                 "Name", "a@b.example", free_tier=False, at=clock.now(), cents=10**7, secret=key
             )
-            world.events.create_endpoint(made.key.account, "http://127.0.0.1:9/", None, None, clock.now())
+            world.events.create_endpoint(owner.key.account, "http://127.0.0.1:9/", None, None, clock.now())
     app = App(world, "http://127.0.0.1")
     app.rate_limit = app.organization_rate_limit = None
     world.resume()
@@ -104,5 +104,5 @@ def main(said: Connection, folder: str, key: str) -> None:
     for work in (upload, upload, review):
         threading.Thread(target=work, args=(world,), daemon=True).start()
     threading.Thread(target=deliver, args=(world, sent), daemon=True).start()
-    said.send(http.port)
+    pipe.send(http.port)
     threading.Event().wait()

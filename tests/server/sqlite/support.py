@@ -92,11 +92,11 @@ class Dice:
         return f"{self.randbits(8 * count):0{2 * count}x}"
 
 
-def fields_of(**given: Any) -> dict[str, Any]:
+def fields_of(**changes: Any) -> dict[str, Any]:
     """The fields of a job, as a request brings them."""
-    made: dict[str, Any] = JobBody.model_validate({**JOB, **given}).model_dump()
-    made.pop("deadline")
-    return made
+    fields: dict[str, Any] = JobBody.model_validate({**JOB, **changes}).model_dump()
+    fields.pop("deadline")
+    return fields
 
 
 _BY_KIND = {table.kind: table for table in TABLES.values()}
@@ -113,7 +113,7 @@ def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
         state: the state.
         alive: takes every object, so that none is loaded a second time.
     """
-    found: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
 
     def value(item: Any) -> Any:
         if item is None or isinstance(item, (str, int, float)):
@@ -121,54 +121,54 @@ def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
         table = _table_of(item)
         if table is not None:
             key = f"{table.name} {item.id}"
-            if key not in found:
-                found[key] = row = {}
+            if key not in rows:
+                rows[key] = row = {}
                 if alive is not None:
                     alive.append(item)
                 for name in table.columns:
                     row[name] = value(getattr(item, name))
                 for name in table.lists:
-                    row[name] = [value(each) for each in getattr(item, name)]
+                    row[name] = [value(part) for part in getattr(item, name)]
                 if isinstance(item, model.Organization):
-                    row["accounts"] = {name: value(each) for name, each in item.accounts.items()}
+                    row["accounts"] = {name: value(account) for name, account in item.accounts.items()}
                 if isinstance(item, model.Account):
                     row["book"] = value(item.book)
-                    row["lots"] = [value(each) for each in item.book.lots]
+                    row["lots"] = [value(lot) for lot in item.book.lots]
                 if isinstance(item, model.File):
                     row["source"] = (value(item.facts()), value(item.source.details()))
             return key
         if isinstance(item, Mapping):
-            return {name: value(each) for name, each in item.items()}
+            return {name: value(part) for name, part in item.items()}
         if isinstance(item, (tuple, list)):
-            return [value(each) for each in item]
+            return [value(part) for part in item]
         if is_dataclass(item) and not hasattr(item, "read"):
-            return {each.name: value(getattr(item, each.name)) for each in fields(item)}
+            return {field.name: value(getattr(item, field.name)) for field in fields(item)}
         return None if hasattr(item, "read") else item
 
     for name in ("keys", "jobs", "submissions", "events", "checkouts"):
-        found[name] = [value(each) for each in getattr(state, name).values()]
+        rows[name] = [value(item) for item in getattr(state, name).values()]
     # In memory they are in order of approval, in rows in order of arrival: nothing asks for the order.
-    found["files"] = sorted(value(each) for each in state.files.values())
-    found["organizations"] = [value(each) for each in state.organizations]
-    found["deliveries"] = [value(each) for each in state.deliveries]
-    return found
+    rows["files"] = sorted(value(file) for file in state.files.values())
+    rows["organizations"] = [value(organization) for organization in state.organizations]
+    rows["deliveries"] = [value(delivery) for delivery in state.deliveries]
+    return rows
 
 
-def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Where two pictures differ, in few words."""
-    said: list[str] = []
-    for key in {**left, **right}:
-        if left.get(key) != right.get(key):
-            one, other = left.get(key), right.get(key)
-            if isinstance(one, dict) and isinstance(other, dict):
-                said += [
-                    f"{key} {name}: {one.get(name)!r}, {other.get(name)!r}"
-                    for name in {**one, **other}
-                    if one.get(name) != other.get(name)
+    lines: list[str] = []
+    for key in {**first, **second}:
+        if first.get(key) != second.get(key):
+            first_value, second_value = first.get(key), second.get(key)
+            if isinstance(first_value, dict) and isinstance(second_value, dict):
+                lines += [
+                    f"{key} {name}: {first_value.get(name)!r}, {second_value.get(name)!r}"
+                    for name in {**first_value, **second_value}
+                    if first_value.get(name) != second_value.get(name)
                 ]
             else:
-                said.append(f"{key}: {one!r}, {other!r}")
-    return said
+                lines.append(f"{key}: {first_value!r}, {second_value!r}")
+    return lines
 
 
 def kept(world: World) -> KeptState:

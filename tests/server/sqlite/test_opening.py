@@ -44,19 +44,19 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def world(folder: Path) -> Iterator[World]:
     """A new world in the folder, in which nothing is scored by itself."""
-    made = open_world(folder, HandClock())
-    made.jobs.jury = Reviewer()
-    yield made
-    made.close()
+    instance = open_world(folder, HandClock())
+    instance.jobs.jury = Reviewer()
+    yield instance
+    instance.close()
 
 
 def posted(world: World, **fields: object) -> Job:
     """A job of a new organization."""
     with world.lock:
         at = world.clock.now()
-        made = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at)
+        owner = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at)
         body = {**fields_of(**fields), "deadline": iso(at + DAY)}
-        return world.jobs.create(made.key.account, body, "key_1", at, "http://x")
+        return world.jobs.create(owner.key.account, body, "key_1", at, "http://x")
 
 
 def submitted(world: World, job: Job, content: bytes = b"picture") -> Submission:
@@ -93,7 +93,7 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
         event = world.events.emit(account, "any.thing", {}, clock.now())
     clock.advance(1)
     world.delivered(sent[0], DeliveryAttempt(clock.now(), 500, None))
-    before = picture(world.state)
+    snapshot = picture(world.state)
     job_id, waits_id, event_id = job.id, waits.id, event.id
     world.close()
     del job, account, waits, event
@@ -102,23 +102,23 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
     clock = HandClock(clock.now())
     world = open_world(folder, clock)
     reviewer = world.jobs.jury = Reviewer()
-    again: list[Delivery] = []
-    world.events.send = lambda delivery, _at: again.append(delivery)
-    assert picture(world.state) == before
+    retries: list[Delivery] = []
+    world.events.send = lambda delivery, _at: retries.append(delivery)
+    assert picture(world.state) == snapshot
     world.resume()
-    assert [each.id for each in reviewer.waiting] == [waits_id]
+    assert [submission.id for submission in reviewer.waiting] == [waits_id]
     clock.advance(58)
-    assert again == []
+    assert retries == []
     clock.advance(2)
-    assert [(each.event.id, len(each.attempts)) for each in again] == [(event_id, 1)]
-    world.delivered(again[0], DeliveryAttempt(clock.now(), 200, None))
+    assert [(delivery.event.id, len(delivery.attempts)) for delivery in retries] == [(event_id, 1)]
+    world.delivered(retries[0], DeliveryAttempt(clock.now(), 200, None))
     job = world.state.jobs[job_id]
     assert job.status == "open"
     clock.advance(DAY)
     assert job.status == "cancelled"
     account = job.account
     clock.advance(YEAR - 31 * DAY)
-    assert [each.type for each in account.events][-1] == "credits.expiring_soon"
+    assert [event.type for event in account.events][-1] == "credits.expiring_soon"
     world.close()
     del account, job
 
@@ -127,7 +127,7 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
     world.resume()
     clock.advance(31 * DAY)
     account = world.state.organizations[0].accounts["live"]
-    types = [each.type for each in account.events]
+    types = [event.type for event in account.events]
     assert (types.count("credits.expiring_soon"), types.count("credits.expired")) == (1, 1)
     world.check_books()
     world.close()
@@ -158,16 +158,16 @@ def test_a_start_reads_little(world: World, folder: Path) -> None:
 
     world = open_world(folder, HandClock())
     state = kept(world)
-    made: list[str] = []
+    table_names: list[str] = []
     real = state.made
-    state.made = lambda table, row: made.append(table.name) or real(table, row)  # type: ignore[method-assign,func-returns-value]
+    state.made = lambda table, row: table_names.append(table.name) or real(table, row)  # type: ignore[method-assign,func-returns-value]
     world.resume()
-    assert [name for name in made if name not in ("organizations", "accounts", "books", "lots")] == []
+    assert [name for name in table_names if name not in ("organizations", "accounts", "books", "lots")] == []
     account = state.organizations[0].accounts["live"]
     assert len(account.events) == 600
-    assert len(made) < 10
+    assert len(table_names) < 10
     assert account.events[-1].type == "submission.approved"
-    assert made.count("events") <= 128
+    assert table_names.count("events") <= 128
     world.close()
 
 
@@ -218,14 +218,14 @@ def test_bytes_without_a_row_go_at_the_next_start(world: World, folder: Path) ->
 def test_a_stop_leaves_no_name_for_uploads_to_come(world: World, folder: Path) -> None:
     """Many names are written down with one flush: after a stop, no start looks for files that never came."""
     state = kept(world)
-    with state.upload(100) as one:
+    with state.upload(100) as first:
         ahead = state.query("SELECT name FROM loose")
-        with state.upload(100) as other:
+        with state.upload(100) as second:
             assert state.query("SELECT name FROM loose") == ahead
-    assert {(one.name,), (other.name,)} < {*ahead}
+    assert {(first.name,), (second.name,)} < {*ahead}
     world.close()
     with reading(folder) as query:
-        assert {name for (name,) in query("SELECT name FROM loose")} <= {one.name, other.name}
+        assert {name for (name,) in query("SELECT name FROM loose")} <= {first.name, second.name}
 
 
 class Stubborn:
@@ -275,10 +275,10 @@ def test_a_checkpoint_of_ones_own_keeps_the_locks(world: World, folder: Path) ->
         "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('PRAGMA journal_mode = DELETE')"
     )
     checkpoint(folder)
-    other = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, str(folder / DATABASE)], capture_output=True, text=True, check=False
     )
-    assert "database is locked" in other.stderr
+    assert "database is locked" in process.stderr
 
 
 def test_macos_has_on_the_disk_what_is_committed(world: World) -> None:
@@ -434,12 +434,12 @@ def test_a_copy_after_a_checkpoint_is_whole(world: World, folder: Path, tmp_path
     backup.mkdir()
     shutil.copy(folder / DATABASE, backup)
     shutil.copytree(folder / FILES, backup / FILES)
-    before = picture(world.state)
+    snapshot = picture(world.state)
     with world.lock:
         world.jobs.score(submission, world.clock.now())  # the server goes on
     world.close()
     copy = open_world(backup, HandClock())
-    assert picture(copy.state) == before
+    assert picture(copy.state) == snapshot
     copy.check_books()
     copy.close()
 

@@ -23,12 +23,12 @@ def test_what_is_kept_is_read_during_an_act(tmp_path: Path) -> None:
     def look() -> tuple[int, list[int]]:
         with ThreadPoolExecutor(1) as thread:
             names = thread.submit(kept(world).read, "SELECT name FROM organizations").result(9)
-            keys = thread.submit(world.state.find, account.organization.keys, [wanted], None, 9).result(9)
+            keys = thread.submit(world.state.find, account.organization.keys, [condition], None, 9).result(9)
             return len(names), keys
 
     with world.lock:
-        made = world.accounts.create_organization("One", "a@b.example", free_tier=False, at=1.0)
-    account, wanted = made.key.account, Condition("name", "=", "Other")
+        owner = world.accounts.create_organization("One", "a@b.example", free_tier=False, at=1.0)
+    account, condition = owner.key.account, Condition("name", "=", "Other")
     with world.lock:
         world.accounts.create_organization("Two", "a@b.example", free_tier=False, at=2.0)
         world.accounts.create_key(account, "Other", (), "system", 2.0)

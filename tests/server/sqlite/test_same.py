@@ -48,7 +48,7 @@ class Player:
         return self.world.clock.now()
 
     def accounts(self) -> list[Account]:
-        return [each for one in self.world.state.organizations for each in one.accounts.values()]
+        return [account for owner in self.world.state.organizations for account in owner.accounts.values()]
 
     def account(self, chance: random.Random) -> Account:
         return chance.choice(self.accounts())
@@ -58,13 +58,13 @@ class Player:
         return chance.choice(jobs) if jobs else None
 
     def files(self, chance: random.Random, job: Job, count: int) -> list[File]:
-        made: list[File] = []
+        files: list[File] = []
         for _ in range(count):
-            given = chance.randbytes(chance.randrange(1, 3000))
-            source = Capture("image/jpeg", f"{chance.random()}", self.at, given=given, given_size=(640, 480))
+            photo = chance.randbytes(chance.randrange(1, 3000))
+            source = Capture("image/jpeg", f"{chance.random()}", self.at, given=photo, given_size=(640, 480))
             name = chance.choice(("a.jpg", "naïve \ud800.jpg", "x" * 300))
-            made.append(File(new_id("file_", self.at), "image/jpeg", source, name, self.at))
-        return made
+            files.append(File(new_id("file_", self.at), "image/jpeg", source, name, self.at))
+        return files
 
     # --- moves ------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Player:
             self.world.jobs.withdraw(chance.choice(files), self.at)
 
     def buy(self, chance: random.Random) -> None:
-        checkouts = [each.id for each in self.world.state.checkouts.values()]
+        checkouts = [checkout.id for checkout in self.world.state.checkouts.values()]
         if checkouts and chance.random() < 0.6:
             self.world.credits.pay_checkout(chance.choice(checkouts), self.at)
         else:
@@ -245,11 +245,11 @@ class Twins:
         expected = picture(self.plain.world.state)
         live = picture(self.kept.world.state, self.alive)
         assert differences(expected, live) == []
-        ghosts = {f"{name} {id}" for name, known in kept(self.kept.world)._known.items() for id in known} - {
+        ghosts = {f"{name} {id}" for name, ids in kept(self.kept.world)._known.items() for id in ids} - {
             *expected
         }
         assert not ghosts
-        due = [sorted(when for when, *_ in clock_of(each.world).due) for each in (self.plain, self.kept)]
+        due = [sorted(when for when, *_ in clock_of(player.world).due) for player in (self.plain, self.kept)]
         assert due[0] == due[1]
         copy = copied(self.kept.world, self.folder)
         try:
@@ -262,21 +262,24 @@ class Twins:
     def compare_more(self, copy: World) -> None:
         """What is no object: what remains to be done, and the replies."""
         plain, at = self.plain.world.state, self.plain.at
-        assert [each.id for each in copy.state.waiting()] == [each.id for each in plain.waiting()]
+        assert [work.id for work in copy.state.waiting()] == [work.id for work in plain.waiting()]
         pending = [
-            (each.id, len(each.attempts), each.attempts[-1].at if each.attempts else 0)
-            for each in plain.deliveries
-            if each.status == "pending"
+            (delivery.id, len(delivery.attempts), delivery.attempts[-1].at if delivery.attempts else 0)
+            for delivery in plain.deliveries
+            if delivery.status == "pending"
         ]
-        found = [(each.load().id, each.attempts, each.last_at) for each in copy.state.pending_deliveries()]
-        assert found == pending
+        deliveries = [
+            (delivery.load().id, delivery.attempts, delivery.last_at)
+            for delivery in copy.state.pending_deliveries()
+        ]
+        assert deliveries == pending
         open_jobs = {
             job.id: job.deadline for job in plain.jobs.values() if not job.is_terminal and job.deadline
         }
         assert dict(copy.state.deadlines()) == open_jobs
         for job in plain.jobs.values():
             assert [*copy.state.workers_of(copy.state.jobs[job.id])] == [*plain.workers_of(job)]
-        files = sum(len(each.files) for each in plain.submissions.values())
+        files = sum(len(submission.files) for submission in plain.submissions.values())
         assert kept(copy).query("SELECT count(*) FROM files") == [(files,)]
         # Every file is there, and nothing else but what a start removes.
         sources = kept(copy).query("SELECT json_extract(source, '$.name') FROM files")
@@ -292,18 +295,18 @@ class Twins:
     def compare_found(self, copy: World, ours: Account, theirs: Account) -> None:
         """What lists are searched for, with and without an end, and the counts of submissions."""
         plain, middle = self.plain.world.state, len(ours.submissions) // 2
-        wanted = [
+        queries = [
             *([Condition("status", "=", status)] for status in SUBMISSION_STATUSES),
             [Condition("rating", ">=", 3), Condition("submitted_at", "<=", self.plain.at - 60)],
             [Condition("submitted_at", ">", self.plain.at - 60)],
             [],
         ]
-        for conditions in wanted:
-            for before, most in ((None, 100), (middle, 2)):
-                found = plain.find(ours.submissions, conditions, before, most)
-                assert copy.state.find(theirs.submissions, conditions, before, most) == found
-                picked = [each.id for each in copy.state.pick(theirs.submissions, found)]
-                assert picked == [ours.submissions[at].id for at in found]
+        for conditions in queries:
+            for end, most in ((None, 100), (middle, 2)):
+                places = plain.find(ours.submissions, conditions, end, most)
+                assert copy.state.find(theirs.submissions, conditions, end, most) == places
+                picked = [submission.id for submission in copy.state.pick(theirs.submissions, places)]
+                assert picked == [ours.submissions[at].id for at in places]
             counted = sorted(copy.state.tally(theirs.submissions, conditions))
             assert counted == sorted(plain.tally(ours.submissions, conditions))
         kind = [Condition("type", "=", "data_collection")]
@@ -313,10 +316,10 @@ class Twins:
 @pytest.fixture
 def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
     """Two worlds with one organization each."""
-    made = Twins(tmp_path / "kept", Dice(monkeypatch))
-    made.move(Player.organization, "first")
-    yield made
-    made.kept.world.close()
+    pair = Twins(tmp_path / "kept", Dice(monkeypatch))
+    pair.move(Player.organization, "first")
+    yield pair
+    pair.kept.world.close()
 
 
 # A step of one compares everything three times.
@@ -361,14 +364,14 @@ def test_what_fails_leaves_nothing(twins: Twins, seed: int) -> None:
 
 def fails(twins: Twins, move: Callable[[Player, random.Random], None], where: str, kind: str) -> bool:
     """A move that fails in the world that is kept. It may be one that changes nothing, or is refused anyway."""
-    kept = twins.kept
-    sent = [*kept.sent]
+    player = twins.kept
+    sent = [*player.sent]
     twins.dice.roll(where)
     failed = False
-    with FullDisk(kept.world, kind) as disk:
+    with FullDisk(player.world, kind) as disk:
         try:
-            with kept.world.lock:
-                move(kept, random.Random(where))
+            with player.world.lock:
+                move(player, random.Random(where))
                 if kind == "rule":
                     raise RefusedError
         except (ApiError, ValueError, RefusedError):
@@ -378,7 +381,7 @@ def fails(twins: Twins, move: Callable[[Player, random.Random], None], where: st
         with twins.plain.world.lock:
             move(twins.plain, random.Random(where))
         return False
-    kept.sent = sent
+    player.sent = sent
     return disk.failed or kind == "rule"
 
 
