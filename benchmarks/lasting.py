@@ -26,7 +26,7 @@ from firsthandapi_server.rules.world import World
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.model import Account, Details, Facts, File, Job, Submission
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 
 PER_JOB = 2_000
 _START = """
@@ -75,7 +75,7 @@ def _submit(world: World, job: Job) -> Submission:
         at, {"device_model": "Phone"}, "US-CA", {"objects": ["sign"], "scene": {"setting": "street"}}
     )
     facts = Facts(2_000_000, "0" * 64, 4032, 3024, None)
-    source = Stored(world.state.storage, new_id("blob_", at), facts, details)
+    source = StoredSource(world.state.storage, new_id("blob_", at), facts, details)
     return world.jobs.submit(job, [File(new_id("file_", at), "image/jpeg", source, "photo.jpg", at)], at)
 
 

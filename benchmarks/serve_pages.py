@@ -34,7 +34,7 @@ from firsthandapi_server.serve.access import begin_session
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.sqlite.traces import sent_by
 from firsthandapi_server.state.model import SCOPES, Details, Facts, File, Job
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 
 TARGET_MS, TARGET_OF_LISTS, TARGET_OF_SUMMARY = 20, 500, 1000
 PEOPLE, BUSIEST = 300, 1_000
@@ -94,7 +94,7 @@ def picture(service: Service) -> File:
     at = service.clock.now()
     details = Details(at, {"device_model": "Phone"}, None, None, {"license": "CC-BY-4.0"})
     facts = Facts(4_000_000, new_id("", at).ljust(64, "0"), 4032, 3024, None)
-    source = Stored(service.world.state.storage, new_id("blob_", at), facts, details)
+    source = StoredSource(service.world.state.storage, new_id("blob_", at), facts, details)
     return File(new_id("file_", at), "image/jpeg", source, "photo.jpg", at)
 
 

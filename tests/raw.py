@@ -11,8 +11,8 @@ from pathlib import Path
 
 from firsthandapi.testing import _raw
 from firsthandapi.testing._raw import Loopback as Loopback
+from firsthandapi.testing._raw import RawRequest as RawRequest
 from firsthandapi.testing._raw import Reply as Reply
-from firsthandapi.testing._raw import Request as Request
 from firsthandapi.testing._raw import Step as Step
 from firsthandapi.testing._raw import read_request as read_request
 from firsthandapi.testing._raw import reset as reset

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from firsthandapi import CampaignProgress, LabelProgress
-from firsthandapi.cli.campaign_table import Pace, table_of
+from firsthandapi.cli.campaign_table import Forecast, table_of
 
 
 def progress(*labels: LabelProgress, **changed: Any) -> CampaignProgress:
@@ -43,7 +43,7 @@ def test_the_table_has_what_a_buyer_asks_first() -> None:
 
 def test_the_pace_is_that_of_the_last_minutes() -> None:
     """A night without workers says little about the morning."""
-    pace = Pace()
+    pace = Forecast()
     assert pace.words(0.0, 0, 100) == ""
     assert pace.words(60.0, 10, 100) == "10 files per minute, 0:09:00 left"
     assert pace.words(5_000.0, 10, 100) == ""

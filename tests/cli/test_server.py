@@ -13,7 +13,7 @@ import pytest
 from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient
 from firsthandapi_server.rules.jobs import Verdict
-from firsthandapi_server.serve.ratings import Program
+from firsthandapi_server.serve.ratings import RatingSource
 from firsthandapi_server.serve.service import Service
 from serve.conftest import JOB, submit
 
@@ -153,7 +153,7 @@ def test_calibration(shell: Cli, tmp_path: Path) -> None:
             job = buyer.jobs.create(**JOB)
         assert shell("server", "calibration", folder).out == "No program has rated anything yet.\n"
         submission = service.world.state.submissions[submit(service, job.id)]
-        program = Program("model:m", "1", "image", 3, counts=False)
+        program = RatingSource("model:m", "1", "image", 3, counts=False)
         service.site.panel.ratings.give_as(program, submission, submission.files, [4], "Clear.", 5.0)
         service.site.panel.ratings.give(submission, "tok_1", [2], None, 6.0)
         printed = shell("server", "calibration", folder).out

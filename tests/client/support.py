@@ -17,7 +17,7 @@ from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
 from firsthandapi._async.calls import Resource as AsyncResource
 from firsthandapi._base.masking import Secret
 from firsthandapi.testing import MockServer
-from raw import RawServer, Reply, Request, response
+from raw import RawRequest, RawServer, Reply, response
 
 JOB: dict[str, Any] = {
     "description": "Photos of street signs in daylight",
@@ -74,7 +74,7 @@ def held_jobs() -> Iterator[tuple[RawServer, threading.Event]]:
     """A server that answers the list of jobs when the event is set, and everything else at once."""
     go_on = threading.Event()
 
-    def answer(request: Request) -> Reply:
+    def answer(request: RawRequest) -> Reply:
         assert not request.target.startswith("/v1/jobs") or go_on.wait(60)
         return response(b'{"organization_id": "org_1", "data": []}', Content_Type="application/json")
 

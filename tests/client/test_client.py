@@ -26,7 +26,7 @@ from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi._base.masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, NotFoundError, SpendLimitError
 from firsthandapi.testing import MockServer
-from raw import RawServer, Reply, Request, response
+from raw import RawRequest, RawServer, Reply, response
 
 from .support import JOB, KEY, Connect
 
@@ -518,7 +518,7 @@ def test_dead_connections_cost_one_attempt(connect: Connect) -> None:
     """The next attempt takes a new connection, not another idle one, which is probably dead as well."""
     opened = threading.Barrier(4)
 
-    def answer(request: Request) -> Reply:
+    def answer(request: RawRequest) -> Reply:
         if sum(call.connection == request.connection for call in server.requests) > 1:
             return Reply(b"", then="close")  # as what has forgotten the connection
         if len(server.requests) <= 4:

@@ -44,7 +44,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import HostileService, MockServer
 from processes import unmeasured
-from raw import Request, refused
+from raw import RawRequest, refused
 
 from .support import JOB, Connect
 
@@ -231,7 +231,7 @@ def test_the_search_behind_the_refusal_of_a_new_key_reads_one_page(
     """A large account has thousands of jobs, and a 400 is common. It takes a service that says what time it is."""
     searches: list[str] = []
 
-    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if request.method == "POST":
             return 400, {"error": {"type": "refused", "message": "no"}}
         searches.append(request.target)

@@ -33,7 +33,7 @@ from firsthandapi._core.calls.retry import NoRetry, RetryIn
 from firsthandapi._sync import transport
 from firsthandapi._sync.pool import Pool
 from firsthandapi._sync.wire import Connection, Wire
-from raw import CERTIFICATE, RawServer, Reply, Request, Step, refused, reset, response
+from raw import CERTIFICATE, RawRequest, RawServer, Reply, Step, refused, reset, response
 
 from .support import KEY, Connect, FakeClock
 from .test_methods import ANYTHING, CASES, NOWHERE, Case
@@ -45,7 +45,7 @@ MARK = "whsec_leftover"  # a secret, in what should never be shown
 JSON = {"Content_Type": "application/json"}
 
 
-def answer(request: Request) -> Reply:
+def answer(request: RawRequest) -> Reply:
     """What a well-behaved service says to anything."""
     if "/revoke" in request.target or request.method == "DELETE":
         return response(status=204, length=None)
@@ -89,7 +89,7 @@ def bomb(byte: bytes, times: int, pack: Callable[[bytes, int], bytes] = gzip.com
 def cut(at: float, then: str, *, chunked: bool = False) -> Step:
     """The good response, up to a part of its bytes."""
 
-    def step(request: Request) -> Reply:
+    def step(request: RawRequest) -> Reply:
         body = json.dumps({**ANYTHING, "secret": MARK}).encode()
         if chunked:
             framed = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)

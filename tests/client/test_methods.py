@@ -27,7 +27,7 @@ from firsthandapi._sync.calls import Calls, Resource
 from firsthandapi.errors import InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.testing import MockServer
 from firsthandapi_server.contract.operations import OPERATIONS, Operation
-from raw import RawServer, Reply, Request, response
+from raw import RawRequest, RawServer, Reply, response
 
 from .support import JOB, KEY, Connect, public_methods
 
@@ -600,7 +600,7 @@ def test_a_success_without_what_it_alone_shows(
     if call is None:
         thing["organization_id"] = thing.pop("id")
 
-    def answer(request: Request) -> Reply:
+    def answer(request: RawRequest) -> Reply:
         if request.target == "/v1/me":
             return response(b"{}", Content_Type="application/json")
         seen.append(request.headers.get("idempotency-key"))

@@ -16,7 +16,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import HostileService, MockServer
 from firsthandapi.types import File, Job
-from raw import Request
+from raw import RawRequest
 
 from .support import JOB, Connect
 
@@ -46,7 +46,7 @@ class Service(HostileService):
             job.created = self.now()
         return client
 
-    def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def note(self, request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         path = request.target.partition("?")[0]
         self.seen.append((self.clock.now - self.began, path))
         if self.failures and self.failures[0][0] == path:

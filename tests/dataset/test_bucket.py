@@ -31,7 +31,7 @@ from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import ORDERS
-from firsthandapi._core.rows.manifest import MANIFEST, Origin, parse_manifest
+from firsthandapi._core.rows.manifest import MANIFEST, RowOrigin, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import Bucket
@@ -54,7 +54,7 @@ from .support import (
     wait_until,
 )
 
-ORIGIN = Origin("live", "https://api.firsthandapi.com")
+ORIGIN = RowOrigin("live", "https://api.firsthandapi.com")
 
 FILES = 3
 # The smallest part that a store takes.

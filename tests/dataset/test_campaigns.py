@@ -16,7 +16,7 @@ from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, I
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
-from firsthandapi._core.campaigns.ledger import Ledger
+from firsthandapi._core.campaigns.ledger import CampaignLedger
 from firsthandapi._core.orders import order_requests
 from firsthandapi._core.orders.record import KEY_METADATA, ORDERS
 from firsthandapi._core.rows import manifest
@@ -28,7 +28,7 @@ from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._ledger import LedgerFolder
 from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._manifest import Manifest
-from firsthandapi.datasets._orders import Orders
+from firsthandapi.datasets._orders import OrderRecords
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -260,8 +260,8 @@ MOVING: list[tuple[Any, str]] = [
     (Local, "copy_into"),
     (Local, "replace"),
     (Local, "remove_all"),
-    (Orders, "write"),
-    (Orders, "remove"),
+    (OrderRecords, "write"),
+    (OrderRecords, "remove"),
 ]
 
 
@@ -580,7 +580,7 @@ def test_an_order_whose_rows_are_few_is_closed_on_the_disk_at_the_end(world: Wor
     closed: list[bool] = []
     write = LedgerFolder.write
 
-    def noting(folder: LedgerFolder, ledger: Ledger) -> None:
+    def noting(folder: LedgerFolder, ledger: CampaignLedger) -> None:
         closed.append(all(order.closed for order in ledger.orders))
         write(folder, ledger)
 

@@ -17,12 +17,12 @@ import pytest
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
 from firsthandapi._core.rows import manifest
-from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, Origin
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, RowOrigin
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.datasets._manifest import Source
-from firsthandapi.datasets._orders import Orders
+from firsthandapi.datasets._orders import OrderRecords
 from firsthandapi.datasets._store import store_at
 from firsthandapi.errors import (
     ConfigurationError,
@@ -47,7 +47,7 @@ from .support import (
     spoil_three,
 )
 
-ORIGIN = Origin("live", "https://api.firsthandapi.com")
+ORIGIN = RowOrigin("live", "https://api.firsthandapi.com")
 
 
 @pytest.mark.parametrize("name", ["../../secret", "data/x" * 1_000_000])
@@ -372,7 +372,7 @@ def test_a_disk_that_is_full_after_a_refusal_hides_it_from_nobody(
         patched.setattr(os, "replace", full)
         with pytest.raises(InsufficientCreditsError):
             client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    (record,) = Orders(store_at(tmp_path, "path")).all().values()
+    (record,) = OrderRecords(store_at(tmp_path, "path")).all().values()
     assert (record.job, record.refused_at) == (None, None)
     assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1
     assert jobs_bought(quick_server) == 1

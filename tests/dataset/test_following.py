@@ -32,7 +32,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import HostileService, MockServer
-from raw import Reply, Request, response
+from raw import RawRequest, Reply, response
 
 from .support import (
     JOB,
@@ -69,7 +69,7 @@ class Service(HostileService):
     def elapsed(self) -> float:
         return round(self.clock.now - self.began, 6)
 
-    def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def note(self, request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if "/files" in request.target:
             assert "min_score=1" in request.target
             self.asked.append((self.elapsed, "page" if "cursor=" in request.target else "head"))

@@ -16,7 +16,7 @@ from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.testing import HostileService, Lies
-from raw import Request
+from raw import RawRequest
 
 from .support import JOB, whole
 
@@ -105,7 +105,7 @@ def test_another_job_in_the_answer_is_not_taken(
         cat_job = liar.post({**JOB, "files_needed": 4, "description": "Photos of cats at home"})
         lies = [None] * (times or 100)
 
-        def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
             is_order = request.method == "POST" and request.target == "/v1/jobs"
             if not is_order or not lies:
                 return status, body
@@ -139,7 +139,7 @@ def test_a_search_ends_among_older_jobs_if_these_say_so(
             liar.post({**JOB, "files_needed": 1})
         liar.advance(72 * HOUR)
 
-        def undated(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+        def undated(_request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
             for row in body["data"] if isinstance(body, dict) and "data" in body else []:
                 row.pop("created_at", None)
             return status, body

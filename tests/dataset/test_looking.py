@@ -28,7 +28,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import HostileService
-from raw import Request
+from raw import RawRequest
 
 from .support import JOB, api
 from .world import DEFAULTS, LIST, World, internals, lag
@@ -188,7 +188,7 @@ def test_a_list_without_end_ends(
         client = connect(base_url=liar.url, api_key=liar.api_key, deadline=deadline)
         liar.follow(clock := connect.clock(client))
 
-        def endless(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+        def endless(_request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
             clock.pass_(1.0 if deadline else 0.0)
             return status, {**body, "data": [], "next_cursor": str(next(pages))}
 

@@ -29,7 +29,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import HostileService, MockServer
 from firsthandapi.types import File
-from raw import Request
+from raw import RawRequest
 
 from .support import JOB, ORDER, record_in
 
@@ -127,7 +127,7 @@ def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str) -> Non
     stranger = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
     mistakes = [shop.shown(stranger)]
 
-    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if not is_job(body):
             return status, body
         if mistakes and request.method == method:
@@ -162,7 +162,7 @@ class Forgetful:
         self.posts = 0
         shop.says = self.says
 
-    def says(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(self, request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         path = request.target.partition("?")[0]
         if request.method == "POST":
             self.posts += 1
@@ -215,7 +215,7 @@ def test_a_job_under_a_made_up_id_is_found_by_its_key(shop: Shop) -> None:
 def test_a_job_that_only_the_list_shows(shop: Shop) -> None:
     """A replica does not have it yet: the error says to run the call again, and advises no other folder."""
 
-    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if not is_job(body):
             return status, body
         return (
@@ -241,7 +241,7 @@ def test_a_job_that_tells_no_numbers_is_held_to_the_order(shop: Shop, status: st
     shop.lies.short = 1
     hidden = ("files_needed", "files_approved")
 
-    def says(_request: Request, code: int, body: Any) -> tuple[int, Any]:
+    def says(_request: RawRequest, code: int, body: Any) -> tuple[int, Any]:
         if is_job(body):
             body = {**{k: v for k, v in body.items() if k not in hidden}, "status": status}
         return code, body
@@ -256,9 +256,9 @@ def test_a_job_that_tells_no_numbers_is_held_to_the_order(shop: Shop, status: st
 @pytest.mark.both
 def test_a_late_replica_does_not_start_a_job_again(shop: Shop) -> None:
     """While a late list is read again, an older state of the job ends neither the reading nor the run."""
-    polls: list[Request] = []
+    polls: list[RawRequest] = []
 
-    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if is_job(body) and request.method == "GET":
             polls.append(request)
             body = {**body, "status": "open", "files_approved": 1}
@@ -273,9 +273,9 @@ def test_a_late_replica_does_not_start_a_job_again(shop: Shop) -> None:
 
 def test_an_error_about_something_else_names_the_failed_files(shop: Shop) -> None:
     """Also an error that has nothing to do with them."""
-    lists: list[Request] = []
+    lists: list[RawRequest] = []
 
-    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if isinstance(body, bytes):
             return 404, b"gone"
         if "/files?" in request.target:
@@ -516,7 +516,7 @@ def test_values_of_other_types(shop: Shop) -> None:
     """A service whose optional fields are all of other types than documented: bought once, complete, and everything
     that reads the result works. The job keeps its values as received."""
 
-    def odd(request: Request, status: int, body: Any) -> tuple[int, Any]:
+    def odd(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
         if isinstance(body, bytes):
             return status, body
         if "/files?" in request.target:

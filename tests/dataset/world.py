@@ -13,7 +13,7 @@ import pytest
 
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.campaigns.ledger import Ledger
+from firsthandapi._core.campaigns.ledger import CampaignLedger
 from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.campaigns import CampaignPlan
 from firsthandapi.datasets._ledger import LedgerFolder
@@ -91,7 +91,7 @@ class World:
     def ordered(self) -> list[int]:
         return [job.files_needed or 0 for job in self.jobs()]
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> CampaignLedger:
         ledger = LedgerFolder(self.dest).read()
         assert ledger is not None
         return ledger

@@ -7,7 +7,7 @@ import re
 import threading
 from functools import lru_cache
 
-from raw import RawServer, Reply, Request, Step, response
+from raw import RawRequest, RawServer, Reply, Step, response
 
 
 @lru_cache(maxsize=8)
@@ -33,7 +33,7 @@ class Storage(RawServer):
     def etag(self) -> str:
         return f'"{self.sha256[:16]}"'
 
-    def serve(self, request: Request) -> Reply:
+    def serve(self, request: RawRequest) -> Reply:
         """The file, as a good storage would."""
         match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
         if match and request.headers.get("if-range", self.etag) == self.etag:
@@ -47,7 +47,7 @@ class Storage(RawServer):
     def cut(self, at: int, then: str = "close") -> Step:
         """The good answer, up to byte `at` of its body."""
 
-        def step(request: Request) -> Reply:
+        def step(request: RawRequest) -> Reply:
             data = self.serve(request).data
             head = data.index(b"\r\n\r\n") + 4
             return Reply(data[: head + at], then)

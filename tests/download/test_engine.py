@@ -15,7 +15,7 @@ from firsthandapi._base.host.clock import HostClock
 from firsthandapi.datasets._download.engine import Engine
 from firsthandapi.datasets._download.transfer import Outcome
 from firsthandapi.errors import ConfigurationError, DownloadError
-from raw import Reply, Request, response
+from raw import RawRequest, Reply, response
 
 from .conftest import Bench, config_of
 from .storage import CHUNKED, names
@@ -61,7 +61,7 @@ def test_threads_grow_with_latency(bench: Bench) -> None:
     together = threading.Barrier(20)
     most = []
 
-    def late(request: Request) -> Reply:
+    def late(request: RawRequest) -> Reply:
         most.append(bench.storage.open_connections)
         together.wait(timeout=60)
         return bench.storage.serve(request)
@@ -82,7 +82,7 @@ def test_one_slow_response(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         noticed.set()
         return more
 
-    def late(request: Request) -> Reply:
+    def late(request: RawRequest) -> Reply:
         assert release.wait(timeout=60)
         return bench.storage.serve(request)
 
@@ -113,7 +113,7 @@ def test_random_faults(bench: Bench) -> None:
     storage = bench.storage
     storage.content = rng.randbytes(50_000)
 
-    def whim(request: Request) -> Reply:
+    def whim(request: RawRequest) -> Reply:
         kind = rng.randrange(12)
         if kind == 0:
             return Reply(b"", "reset")
@@ -185,20 +185,20 @@ def test_callbacks_that_raise(bench: Bench) -> None:
     assert len(list(bench.directory.iterdir())) == 3
 
 
-def hang_in_head(_: Request) -> Reply:
+def hang_in_head(_: RawRequest) -> Reply:
     return Reply(b"HTTP/1.1 200 OK\r\n", "hang")
 
 
-def hang_in_body(_: Request) -> Reply:
+def hang_in_body(_: RawRequest) -> Reply:
     return response(b"x" * 100, length=1000, then="hang")
 
 
-def hang_in_chunk(_: Request) -> Reply:
+def hang_in_chunk(_: RawRequest) -> Reply:
     return Reply(CHUNKED + b"ff\r\nabc", "hang")
 
 
 @pytest.mark.parametrize("hang", [hang_in_head, hang_in_body, hang_in_chunk, lambda _: Reply(b"", "hang")])
-def test_cancel(bench: Bench, hang: Callable[[Request], Reply]) -> None:
+def test_cancel(bench: Bench, hang: Callable[[RawRequest], Reply]) -> None:
     """Cancelling ends every thread soon, leaves no temporary file, and every file has its outcome."""
     bench.storage.handler = hang
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from base.network.servers import silent_address
-from raw import Reply, Request, refused, response
+from raw import RawRequest, Reply, refused, response
 
 from .conftest import Bench
 from .storage import CHUNKED, chunked
@@ -61,7 +61,7 @@ def test_no_instrument_sees_the_url(bench: Bench, monkeypatch: pytest.MonkeyPatc
 
 def test_informational(bench: Bench) -> None:
     """1xx answers are passed over."""
-    good = bench.storage.serve(Request("", {}, 0)).data
+    good = bench.storage.serve(RawRequest("", {}, 0)).data
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     bench.storage.script.append(Reply(b"HTTP/1.1 100 Continue\r\n\r\n" + early + good))
     bench.good()
@@ -139,7 +139,9 @@ def test_nothing_known(bench: Bench) -> None:
 
 def test_surplus(bench: Bench) -> None:
     """Bytes after the announced length are not the file's, and end the connection."""
-    data = bench.storage.serve(Request("", {}, 0)).data + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    data = (
+        bench.storage.serve(RawRequest("", {}, 0)).data + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    )
     bench.storage.script.append(Reply(data))
     bench.fetch(bench.wanted(1), bench.wanted(2), concurrency=1)
     assert [request.connection for request in bench.storage.requests] == [1, 2]
@@ -150,7 +152,7 @@ def test_silence(bench: Bench) -> None:
     """A server that falls silent is left after `timeout`, and what it sent is kept."""
     silent = [Reply(b"", "hang")]
 
-    def serve(request: Request) -> Reply:
+    def serve(request: RawRequest) -> Reply:
         if "range" not in request.headers:  # again, should busy cores make the first bytes late
             return bench.storage.cut(700, "hang")(request)
         return silent.pop() if silent else bench.storage.serve(request)
@@ -166,7 +168,7 @@ def test_dribble(bench: Bench) -> None:
     """A server that sends a few bytes at a time is left, and such attempts count."""
     bench.storage.content = b"x" * 5000
 
-    def dribble(request: Request) -> Reply:
+    def dribble(request: RawRequest) -> Reply:
         reply = bench.storage.serve(request)
         return Reply(reply.data, "close", pieces=4, pause=0.02)
 

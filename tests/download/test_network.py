@@ -17,7 +17,7 @@ from firsthandapi._base.network import certificates
 from firsthandapi._base.origins import Origin
 from firsthandapi.datasets._download.network import Network, StoppedError
 from firsthandapi.datasets._download.transfer import Outcome
-from raw import CERTIFICATE, Reply, Request, refused, response
+from raw import CERTIFICATE, RawRequest, Reply, refused, response
 
 from .conftest import Bench
 from .storage import Storage
@@ -52,7 +52,7 @@ def test_tls_of_the_system(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 def test_tls_stale_connection(tls_bench: Bench) -> None:
     """A TLS connection that was closed while idle costs no attempt."""
     storage = tls_bench.storage
-    storage.script.append(Reply(storage.serve(Request("", {}, 0)).data, "close"))
+    storage.script.append(Reply(storage.serve(RawRequest("", {}, 0)).data, "close"))
     outcomes = tls_bench.fetch(
         tls_bench.wanted(1), tls_bench.wanted(2), concurrency=1, max_retries=0, verify=str(CERTIFICATE)
     )

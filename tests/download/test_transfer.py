@@ -9,7 +9,7 @@ import pytest
 from firsthandapi._core.files import download as rules
 from firsthandapi.datasets._download import transfer
 from firsthandapi.errors import IntegrityError
-from raw import Reply, Request, response
+from raw import RawRequest, Reply, response
 
 from .conftest import Bench
 from .storage import CHUNKED, chunked
@@ -67,7 +67,7 @@ def test_connection_close(bench: Bench, line: str) -> None:
 
 def test_stale_connection(bench: Bench) -> None:
     """A connection that the server closed while it was idle costs no attempt."""
-    bench.storage.script.append(Reply(bench.storage.serve(Request("", {}, 0)).data, "close"))
+    bench.storage.script.append(Reply(bench.storage.serve(RawRequest("", {}, 0)).data, "close"))
     outcomes = bench.fetch(bench.wanted(1), bench.wanted(2), concurrency=1, max_retries=0)
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert bench.clock.pauses == []
@@ -109,7 +109,7 @@ def test_too_many_bytes(bench: Bench, framing: str) -> None:
     """Reading stops soon after the promised size, however much there is."""
     sent = []
 
-    def endless(_: Request) -> Reply:
+    def endless(_: RawRequest) -> Reply:
         sent.append(1)
         body = b"x" * 3_000_000
         if framing == "chunked":

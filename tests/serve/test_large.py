@@ -23,7 +23,7 @@ from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.sqlite.reader import Reader
 from firsthandapi_server.sqlite.traces import earned
 from firsthandapi_server.state.model import Details, Facts, File, Submission
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 from server.sqlite.support import HandClock, Reviewer, fields_of
 
 from .conftest import Team
@@ -269,7 +269,7 @@ def _worked(world: World, chance: random.Random, count: int) -> list[str]:
         worker = people[number % 20]
         details = Details(at, {"device_model": worker}, None, None)
         facts = Facts(9, new_id("", at).ljust(64, "0"), 4, 4, None)
-        source = Stored(world.state.storage, new_id("blob_", at), facts, details)
+        source = StoredSource(world.state.storage, new_id("blob_", at), facts, details)
         file = File(new_id("file_", at), "image/jpeg", source, f"{worker} kwijibo.jpg", at)
         with world.lock:
             waiting.append(world.jobs.submit(job, [file], at, worker=worker))

@@ -12,7 +12,7 @@ import pytest
 
 from firsthandapi._base.agreement import alpha
 from firsthandapi_server.serve.opinions import Opinions
-from firsthandapi_server.serve.ratings import Program
+from firsthandapi_server.serve.ratings import RatingSource
 
 from .conftest import Team, pass_seconds, write
 
@@ -90,7 +90,7 @@ def test_programs(shared: Team) -> None:
     ratings = team.service.site.panel.ratings
     asked = Opinions(team.access).begin("model:m", "0", "q", "f", 1.0, 2.5, None)
     assert asked is not None
-    program, job = Program("model:m", "1", "image", 3, counts=False), team.job(files_needed=60)
+    program, job = RatingSource("model:m", "1", "image", 3, counts=False), team.job(files_needed=60)
     for number in range(60):
         submission = team.find(team.sent(job, worker="wkr_x"))
         ratings.give_as(program, submission, submission.files, [4], "Clear.", float(number))

@@ -26,7 +26,7 @@ from firsthandapi_server.serve import app, limits, signing_in
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.state.model import Details, Facts, File
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 from server.sqlite.support import FullDisk
 
 from .conftest import JOB, Team, Visitor, first_of
@@ -333,7 +333,9 @@ def test_the_console_loads_a_page_of_what_is_kept(team: Team, monkeypatch: pytes
         for job_id in posted[300:]:
             world.jobs.cancel(world.state.jobs[job_id], "system", now)
         wide = world.jobs.create(account, {**fields, "files_needed": 600}, "system", now, "")
-        source = Stored(world.state.storage, new_id("blob_", now), Facts(1, "0" * 64, 9, 9, None), _DETAILS)
+        source = StoredSource(
+            world.state.storage, new_id("blob_", now), Facts(1, "0" * 64, 9, 9, None), _DETAILS
+        )
         for number in range(600):
             if number == 2:
                 world.jobs.score(wide.submissions[1], now, Verdict([1], None))

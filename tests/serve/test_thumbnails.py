@@ -12,7 +12,7 @@ from PIL import Image
 from firsthandapi_server.media.bounded import BoundedError
 from firsthandapi_server.state import thumbnails
 from firsthandapi_server.state.model import Details, File
-from firsthandapi_server.state.storage import BucketStorage, LocalStorage, Storage, Stored, Upload
+from firsthandapi_server.state.storage import BucketStorage, LocalStorage, Storage, StoredSource, Upload
 from firsthandapi_server.state.thumbnails import Thumbnails
 
 from .conftest import Team
@@ -155,7 +155,7 @@ def test_whoever_may_see_a_file_sees_it_small(team: Team, tmp_path: Path) -> Non
     assert phone.send("GET", mine).status_code == 404
     mine = f"{link}/media/{submission.id}/{submission.files[0].id}?size=small"
     source = submission.files[0].source
-    assert isinstance(source, Stored)
+    assert isinstance(source, StoredSource)
     team.world.state.storage.remove(source.name)
     assert phone.send("GET", mine).status_code == 404
     assert team.visit("worker").get(mine).status_code == 404

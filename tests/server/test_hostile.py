@@ -16,7 +16,7 @@ from firsthandapi_server.http import reading, requests
 from firsthandapi_server.http import server as server_http
 from firsthandapi_server.http.deliveries import Sender
 from firsthandapi_server.http.gate import refusal
-from firsthandapi_server.state.limits import MAX_STORED, MemoryReplies, Stored
+from firsthandapi_server.state.limits import MAX_STORED, MemoryReplies, StoredResponse
 from firsthandapi_server.state.model import Delivery, DeliveryAttempt
 from processes import end_of
 
@@ -111,12 +111,14 @@ def test_replays_are_bounded() -> None:
     """Responses kept for idempotency keys go after a day, and the oldest where there are too many."""
     replays = MemoryReplies()
     for number in range(MAX_STORED + 5):
-        replays.put(("", "POST", "/", str(number)), Stored("", 200, b"body", number + 100_000), number)
+        replays.put(
+            ("", "POST", "/", str(number)), StoredResponse("", 200, b"body", number + 100_000), number
+        )
     assert len(replays._stored) == MAX_STORED
     assert replays.get(("", "POST", "/", "4"), 0) is None
     assert replays.get(("", "POST", "/", "5"), 100_004) is not None
     assert replays.get(("", "POST", "/", "5"), 100_005) is None
-    replays.put(("", "POST", "/", "new"), Stored("", 200, b"body", 10**9), 10**8)
+    replays.put(("", "POST", "/", "new"), StoredResponse("", 200, b"body", 10**9), 10**8)
     assert (len(replays._stored), replays._bytes) == (1, 4)
 
 

@@ -19,7 +19,7 @@ from firsthandapi_server.state.storage import (
     LocalStorage,
     MemoryStorage,
     Storage,
-    Stored,
+    StoredSource,
     TooLargeError,
     Upload,
 )
@@ -92,12 +92,12 @@ def test_given_up(storage: Storage, tmp_path: Path) -> None:
     assert left(tmp_path) == []
     upload = Upload(storage, NAME, 10)
 
-    def refuse() -> Stored:
+    def refuse() -> StoredSource:
         with upload:
             refused.append(upload.finish(DETAILS))
             raise ValueError("refused")
 
-    refused: list[Stored] = []
+    refused: list[StoredSource] = []
     with pytest.raises(ValueError, match="refused"):
         refuse()
     assert left(tmp_path) == []

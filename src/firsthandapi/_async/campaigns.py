@@ -39,7 +39,7 @@ from firsthandapi._core.campaigns.campaign import (
     check_labels,
     metadata_of,
 )
-from firsthandapi._core.campaigns.ledger import Ledger, may_hide
+from firsthandapi._core.campaigns.ledger import CampaignLedger, may_hide
 from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
     PlannedOrder,
@@ -245,7 +245,7 @@ class Campaigning(Collecting):
 
     # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
 
-    async def _look(self, looking: Looking, folder: Folder) -> Ledger:
+    async def _look(self, looking: Looking, folder: Folder) -> CampaignLedger:
         """The ledger, after checking that `run` can run the campaign in this folder. Writes nothing."""
         spec, now = self._spec, self._transport.clock.time()
         await run_blocking(self._check_folder, folder)
@@ -254,7 +254,7 @@ class Campaigning(Collecting):
         if not await run_blocking(self._file.read):
             check_deadlines(spec, spec.jobs, now)
 
-        def counting(ledger: Ledger) -> Ledger:
+        def counting(ledger: CampaignLedger) -> CampaignLedger:
             if not decided.decisions:
                 return ledger
             return ledger.with_files(files, decided.with_moved(spec.moved), unique=spec.unique)
@@ -287,7 +287,7 @@ class Campaigning(Collecting):
         for label, request in self._spec.jobs.items():
             folder.check(request["accepted_formats"], findable=True, label=label)
 
-    def _check_orders(self, ledger: Ledger, plan: CampaignPlan | None) -> None:
+    def _check_orders(self, ledger: CampaignLedger, plan: CampaignPlan | None) -> None:
         """Before the first order, refuse orders that exceed a limit or differ from `plan`."""
         spec, now = self._spec, make_plan(self._spec, ledger)
         if plan is not None and (error := outdated(plan, now)):
@@ -746,7 +746,7 @@ class Campaigning(Collecting):
         return dataset
 
 
-def _without_job(ledger: Ledger) -> set[str]:
+def _without_job(ledger: CampaignLedger) -> set[str]:
     return {order.key for order in ledger.orders if order.job is None}
 
 

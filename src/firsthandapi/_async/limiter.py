@@ -14,10 +14,10 @@ from firsthandapi._async.clock import Clock
 from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
+    Hold,
     Permit,
     RequestBudget,
     RequestBudgets,
-    Wait,
     spent_error,
 )
 from firsthandapi._core.calls.response import ApiResponse
@@ -107,7 +107,7 @@ class ClientLimiter:
                 line = self._lines[budget] = Line()
             return budget, line
 
-    def _take(self, endpoint: str, arrival: int, woken: float = 0.0) -> Turn | Wait:
+    def _take(self, endpoint: str, arrival: int, woken: float = 0.0) -> Turn | Hold:
         with self._lock:
             answer = self._budgets.take(endpoint, max(self._clock().monotonic(), woken))
             if isinstance(answer, Permit):

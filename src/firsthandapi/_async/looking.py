@@ -13,7 +13,7 @@ from firsthandapi._async.ordering import ask, end_of_search
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
-from firsthandapi._core.campaigns.ledger import Ledger, campaign_in
+from firsthandapi._core.campaigns.ledger import CampaignLedger, campaign_in
 from firsthandapi._core.campaigns.plan import make_plan
 from firsthandapi._core.orders.ordering import LookFor, Read, Shown, Walk, search_start
 from firsthandapi._core.orders.record import ShownJob
@@ -55,7 +55,9 @@ class Looking:
         self._key_since = key_since
         self._options = options
 
-    async def ledger(self, spec: Spec, name: str | None, counting: Callable[[Ledger], Ledger]) -> Ledger:
+    async def ledger(
+        self, spec: Spec, name: str | None, counting: Callable[[CampaignLedger], CampaignLedger]
+    ) -> CampaignLedger:
         """The ledger of the campaign; if the file is lost, reconstructed from the jobs of the account. `counting` adds
         the counts of the files in the folder.
         Raises InvalidArgumentError: the campaign has another name.
@@ -82,9 +84,9 @@ class Looking:
                 jobs += (await self._ask(Read(job_id))).jobs
         rows_of, location = await run_blocking(self._file.rows_of), await run_blocking(self._file.location)
         campaign = campaign_in(spec, name, location, jobs, rows_of | job_ids)
-        return counting(Ledger(campaign).with_jobs(jobs).with_moved(spec.moved))
+        return counting(CampaignLedger(campaign).with_jobs(jobs).with_moved(spec.moved))
 
-    async def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
+    async def whole(self, spec: Spec, ledger: CampaignLedger) -> CampaignLedger:
         """Add the orders that the ledger lacks because it is a copy. They are newer than its first order. One walk
         looks for the jobs of all orders that have none."""
         if ledger.is_confirmed:
@@ -96,10 +98,10 @@ class Looking:
         ledger = ledger.with_jobs(jobs).with_moved(spec.moved)
         return ledger if self.walk is None else ledger.without_found(self.walk.began, self.walk.served_at)
 
-    def _start(self, ledger: Ledger) -> float | None:
+    def _start(self, ledger: CampaignLedger) -> float | None:
         return search_start(self._key_since, (order.record.first_sent_at for order in ledger.orders))
 
-    async def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
+    async def _unfinished(self, ledger: CampaignLedger) -> list[ShownJob]:
         """The current jobs of the orders that are not closed; and of closed ones that have counted more files since, as
         far as the newest jobs show them."""
         unfinished = [order for order in ledger.orders if not order.closed]

@@ -60,7 +60,7 @@ def annotate(
             dry_run=dry_run,
             replace=replace,
             concurrency=concurrency,
-            on_progress=None if quiet else _Lines(),
+            on_progress=None if quiet else _Reports(),
         )
     failed = [{"file_id": file_id, "error": error.message} for file_id, error in report.failed]
     data = {**vars(report), "failed": failed}
@@ -83,7 +83,7 @@ def _lines(report: AnnotationReport) -> list[str]:
     return lines
 
 
-class _Lines:
+class _Reports:
     """Says now and then how far it is."""
 
     def __init__(self) -> None:

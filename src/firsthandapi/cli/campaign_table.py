@@ -25,7 +25,7 @@ _MOST_LABELS = 30
 _SECONDS = 600.0
 
 
-class Pace:
+class Forecast:
     """How fast files come."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ def live_table(console: Any, dest: str) -> Generator[Callable[[Progress], None]]
     """Show each `CampaignProgress` as a table that replaces the last."""
     from rich.live import Live
 
-    pace = Pace()
+    pace = Forecast()
     live = Live(f"{printable(dest)}: looking at the campaign", console=console, auto_refresh=False)
 
     def show(now: Any) -> None:

@@ -44,7 +44,7 @@ from firsthandapi.errors import AnnotationError, ConfigurationError, FirstHandEr
 from ._copying import on_this_machine
 from ._folder import Folder
 from ._local import Local
-from ._opinions import Journal
+from ._opinions import AnswerLog
 
 if TYPE_CHECKING:
     from firsthandapi.types import Job
@@ -162,7 +162,7 @@ class _Run:
         self._jobs: dict[str, Job] = {job.id: job for job in self._dataset.jobs}
         store = self._dataset._store
         self._answers = parse_answers(store.read(store.root / OPINIONS, LARGEST_OPINIONS))
-        self.journal = Journal(store)
+        self.journal = AnswerLog(store)
         self._rows = [row for row in rows.records if replace or not is_annotated(row)]
         self._questions = {row.file_id: self._question(row) for row in self._rows}
         answered_ids = {id for id, key in self._questions.items() if key in self._answers}

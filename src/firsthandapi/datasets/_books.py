@@ -23,7 +23,7 @@ from firsthandapi.datasets._journal import LOCK_FILE, journal_at
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many
-from ._orders import Orders, is_record
+from ._orders import OrderRecords, is_record
 from ._store import Store, being_written, store_at
 
 _BOOKS = "pass the folder of a dataset, of a journal, or of an agents' ledger"
@@ -60,7 +60,7 @@ def forget_order(book: str | os.PathLike[str], key: str) -> None:
         raise being_written(store.root)
     try:
         path, record = _forgettable(store, key)
-        orders, place = Orders(store), path
+        orders, place = OrderRecords(store), path
         if path.parent == orders.folder and campaign_of(record.request) is None:
             place = orders.path_of_key(key)  # so that the next call finds no order of its folder or label
         store.replace(place, replace(record, forgotten=True).encode())
@@ -95,7 +95,7 @@ def _unknown(store: Store, key: str) -> InvalidArgumentError:
 
 
 def _records_of(store: Store) -> dict[Path, OrderRecord]:
-    orders = Orders(store)
+    orders = OrderRecords(store)
     if records := orders.all():
         return records
     names = store.names(store.root)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._core.rows.publication import TABLE
 from firsthandapi.errors import FirstHandError
 
-from ._orders import Orders
+from ._orders import OrderRecords
 from ._store import Store, store_at, writing
 from ._withdrawing import exports_of, note_cleaned, remove
 
@@ -69,7 +69,7 @@ class Cleaning:
             remove(store, [*copy._manifests, *copy._hidden], rows)
             for job in copy.jobs:
                 if job.id in self._jobs:
-                    Orders(store).note(job.id, self._jobs[job.id], writer)
+                    OrderRecords(store).note(job.id, self._jobs[job.id], writer)
         # Of a publication that somebody uses as a dataset.
         tables = [name for name in store.sizes_below() if name.rpartition("/")[2] == TABLE]
         cleaned = [self._clean_table(store_at(store.root / name, "url"), gone) for name in tables]

@@ -37,7 +37,7 @@ from firsthandapi.types._base import fitting
 from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
 from ._manifest import Manifest, all_manifests, key_of, no_collector
-from ._orders import Orders, labels_of
+from ._orders import OrderRecords, labels_of
 from ._own import note_column
 from ._reconciling import reconciling
 from ._rows import Rows
@@ -81,7 +81,7 @@ class Dataset(Rows):
             vars(self).update(vars(at_version(Dataset(self._store), self._kept.version)))
             return
         store = self._store
-        orders = [order for order in Orders(store).all().values() if not order.forgotten]
+        orders = [order for order in OrderRecords(store).all().values() if not order.forgotten]
         manifests = self._places(orders)
         # Before they are read.
         stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
@@ -490,7 +490,7 @@ class Dataset(Rows):
             if label is not None:  # a run may have brought labels meanwhile
                 for manifest in places.values():
                     manifest.read()
-                labels = self._labels_here(Orders(self._store).all().values(), places.values())
+                labels = self._labels_here(OrderRecords(self._store).all().values(), places.values())
             decided = write_down(self._store, decisions, labels, self._as_written)
             if action != "accept":  # which moves nothing
                 decided = settle_rest(self._store, [*places.values()], Decided())
@@ -525,7 +525,9 @@ class Dataset(Rows):
         """
         decisions = self._checked(action, which, label, reason, by)
         labels = (
-            None if label is None else self._labels_here(Orders(self._store).all().values(), self._manifests)
+            None
+            if label is None
+            else self._labels_here(OrderRecords(self._store).all().values(), self._manifests)
         )
         decided = write_down(self._store, decisions, labels, baseline)
         return decided, [note for note in decided.decisions[-len(decisions) :] if note.at == decisions[0].at]
@@ -560,7 +562,7 @@ class Dataset(Rows):
         """The decisions that a caller asks for. An unknown id is refused before anything changes."""
         self._check_writable()
         if action == "relabel":
-            if not self._labels_here(Orders(self._store).all().values(), self._manifests):
+            if not self._labels_here(OrderRecords(self._store).all().values(), self._manifests):
                 raise InvalidArgumentError(
                     "label: this dataset has no labels; collect, download_all, or merge into a folder with labels "
                     "first",

@@ -38,7 +38,7 @@ from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, wri
 from ._local import Local
 from ._manifest import Manifest, Source, all_manifests
 from ._opinions import keep_opinions
-from ._orders import Orders, labels_of
+from ._orders import OrderRecords, labels_of
 from ._store import Store, being_written, refuse_earlier, store_at
 from ._withdrawing import withdrawn_ids
 
@@ -55,7 +55,7 @@ class Folder:
         self._writer = self._store.writer()
         self.path = self._store.root
         self.label = None if label is None else check_label(label)
-        self._orders = Orders(self._store)
+        self._orders = OrderRecords(self._store)
         self._record = self._orders.main if self.label is None else self._orders.path_of_label(self.label)
         # The labels of the other jobs here.
         self._others: dict[str, str | None] = {}

@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from firsthandapi._core.campaigns.ledger import Ledger, Order, campaign_of, ledger_of
+from firsthandapi._core.campaigns.ledger import CampaignLedger, CampaignOrder, campaign_of, ledger_of
 from firsthandapi._core.orders.record import OrderRecord, ShownJob
 
 from ._local import Local
 from ._manifest import all_manifests
-from ._orders import Orders
+from ._orders import OrderRecords
 from ._store import store_at
 
 
@@ -26,19 +26,19 @@ class LedgerFolder:
     def __init__(self, dest: str | os.PathLike[str]) -> None:
         self._store = store_at(dest, "dest")
         self._writer = self._store.writer()
-        self._orders = Orders(self._store)
+        self._orders = OrderRecords(self._store)
         self.path = self._store.root
-        self.ledger = Ledger("")
+        self.ledger = CampaignLedger("")
         # The records as they were last read or written.
         self._written: dict[Path, OrderRecord] = {}
 
-    def read(self) -> Ledger | None:
+    def read(self) -> CampaignLedger | None:
         """The ledger; None if the folder has no order of a campaign.
         Raises ConfigurationError: a record is damaged, or the folder is of an earlier version.
         """
         self._written = self._orders.all()
         ledger = ledger_of(self._written.values())
-        self.ledger = ledger or Ledger("")
+        self.ledger = ledger or CampaignLedger("")
         return ledger
 
     def location(self) -> str:
@@ -59,7 +59,7 @@ class LedgerFolder:
         """Whether the folder is that of one job, without labels."""
         return self._store.exists(self._orders.main)
 
-    def write(self, ledger: Ledger) -> None:
+    def write(self, ledger: CampaignLedger) -> None:
         """Write the orders that have changed since they were last read or written, each in one step.
         Raises ConfigurationError: one cannot be written.
         """
@@ -73,7 +73,7 @@ class LedgerFolder:
         (self._orders.create if is_new else self._orders.write)(path, record, self._writer)
         self._written[path] = record
 
-    def _path_of(self, ledger: Ledger, number: int) -> Path:
+    def _path_of(self, ledger: CampaignLedger, number: int) -> Path:
         """The record of an order; of a second job with one key, by its job's id."""
         order = ledger.orders[number]
         by_key = self._orders.path_of_key(order.key)
@@ -86,7 +86,7 @@ class LedgerFolder:
                 return path
         return by_key if ledger.keys[order.key] == number else by_job
 
-    def put(self, number: int, order: Order, *, is_new: bool = False) -> None:
+    def put(self, number: int, order: CampaignOrder, *, is_new: bool = False) -> None:
         """Write one order, a new one before anything is bought.
         Raises ConfigurationError: it cannot be written, or another program has created it.
         """
@@ -106,7 +106,7 @@ def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
     """The US cents that the campaign of a folder has spent, minus refunds, and the jobs; 0 without a campaign.
     Raises ConfigurationError: a record is damaged.
     """
-    ledger = LedgerFolder(path).read() or Ledger("")
+    ledger = LedgerFolder(path).read() or CampaignLedger("")
     return ledger.spent_cents, ledger.job_ids
 
 
@@ -133,11 +133,11 @@ class OrderBook:
 
     def create(self, record: OrderRecord) -> None:
         """Write down a new order."""
-        self._folder.put(self._number, Order(record), is_new=True)
+        self._folder.put(self._number, CampaignOrder(record), is_new=True)
 
     def write(self, record: OrderRecord) -> None:
         """Write down its outcome."""
-        order = Order(replace(record, job=None))  # what is seen of its job first may be a refund
+        order = CampaignOrder(replace(record, job=None))  # what is seen of its job first may be a refund
         self._folder.put(self._number, order if record.job is None else order.bought(record.job))
 
     def remove(self) -> None:

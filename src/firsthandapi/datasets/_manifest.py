@@ -20,8 +20,8 @@ from firsthandapi._core.rows.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     USUAL_ROW,
-    Origin,
     Record,
+    RowOrigin,
     check_room,
     completed,
     data_folder,
@@ -62,7 +62,7 @@ class Source:
 
     job_id: str
     mixed: bool
-    origin: Origin
+    origin: RowOrigin
     label: str | None = None
 
 

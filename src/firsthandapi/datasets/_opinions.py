@@ -48,7 +48,7 @@ def forget_opinions(store: Store, hashes: frozenset[str]) -> None:
         store.replace(store.root / OPINIONS, remaining)
 
 
-class Journal:
+class AnswerLog:
     """Adds lines to the file of answers, from several threads."""
 
     def __init__(self, store: Store) -> None:

@@ -26,7 +26,7 @@ _ENDING = ".json"
 _KEY = re.compile(r"fh-[0-9a-f]{64}")
 
 
-class Orders:
+class OrderRecords:
     """The records of a folder's orders."""
 
     def __init__(self, store: Store) -> None:

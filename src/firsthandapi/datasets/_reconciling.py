@@ -15,7 +15,7 @@ from firsthandapi._core.rows.withdrawal import Copy, Reconciliation, withdrawn_o
 from ._consents import consents_in, keep_consents
 from ._copies import Cleaning
 from ._ledger import note_in_ledger
-from ._orders import Orders
+from ._orders import OrderRecords
 from ._store import Writer, writing
 from ._withdrawing import exports_of, remove, withdrawn_ids
 
@@ -68,7 +68,7 @@ class Reconciling:
             self._unsure.append(job.id)
         else:
             seen = self._seen[job.id] = dump(job)
-            Orders(dataset._store).note(job.id, seen, self._writer)
+            OrderRecords(dataset._store).note(job.id, seen, self._writer)
             note_in_ledger(dataset.path, seen)
 
     def consents(self) -> list[str]:

@@ -74,7 +74,7 @@ def _spec(
 _SPEC = inspect.signature(_spec).parameters.values()
 
 
-class Campaigns:
+class AgentCampaigns:
     """The campaigns of a server, each in a folder of its own.
 
     Args:
@@ -170,7 +170,7 @@ def _has_all(plan: CampaignPlan) -> bool:
     return not plan.orders and all(label.approved >= label.wanted for label in plan.labels)
 
 
-def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> None:
+def add_planning(server: MCPServer, campaigns: AgentCampaigns, ledger: Ledger) -> None:
     """Add the tool that plans."""
 
     @server.tool(annotations=READS)
@@ -181,7 +181,7 @@ def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> Non
         return CampaignResult.of(plan, budget_left_cents=await answered(on_thread(ledger.left_cents)))
 
 
-def add_campaigns(server: MCPServer, campaigns: Campaigns, confirm_cents: int | None) -> None:
+def add_campaigns(server: MCPServer, campaigns: AgentCampaigns, confirm_cents: int | None) -> None:
     """Add the tools that run a campaign."""
 
     @taking(_SPEC)

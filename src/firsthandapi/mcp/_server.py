@@ -33,7 +33,7 @@ from firsthandapi._base.watching import logger
 from firsthandapi._core.orders.record import account_of
 from firsthandapi.errors import ConfigurationError
 
-from ._campaigns import Campaigns, add_campaigns, add_planning
+from ._campaigns import AgentCampaigns, add_campaigns, add_planning
 from ._downloading import add_downloading
 from ._errors import CALL_SECONDS, answered, check_names, for_model, message_in
 from ._ledger import Ledger, default_folder
@@ -177,7 +177,7 @@ def _add_tools(server: MCPServer, client: AsyncFirstHandClient, api_key: str, op
     account = account_of(client._config, None)  # pyright: ignore[reportPrivateUsage] # of one house
     ledger = Ledger(options.ledger or default_folder(api_key), options.budget_cents, account=account)
     folder = options.campaigns or ledger.folder / "campaigns"
-    campaigns = Campaigns(client, ledger, folder)
+    campaigns = AgentCampaigns(client, ledger, folder)
     add_reading(server, client, ledger)
     add_planning(server, campaigns, ledger)
     if not options.read_only:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from ._clients import WithClients
-from ._raw import RawServer, Reply, Request, json_response, response
+from ._raw import RawRequest, RawServer, Reply, json_response, response
 from ._waits import moving
 
 DAY = 24 * 3600.0
@@ -169,7 +169,7 @@ class HostileJob:
         return files * int(self.body["price_per_file_cents"])
 
 
-Says = Callable[[Request, int, Any], tuple[int, Any]]
+Says = Callable[[RawRequest, int, Any], tuple[int, Any]]
 
 
 class Created(NamedTuple):
@@ -194,7 +194,7 @@ class _Kept(NamedTuple):
     body: bytes
 
 
-def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+def honest(_request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
     """What `says` is at first."""
     return status, body
 
@@ -343,7 +343,7 @@ class HostileService(WithClients):
             body: bytes, or what is sent as JSON.
         """
 
-        def says(request: Request, *answer: Any) -> tuple[int, Any]:
+        def says(request: RawRequest, *answer: Any) -> tuple[int, Any]:
             if request.method == method and request.target.partition("?")[0].endswith(ends):
                 self.says = honest
                 return status, body
@@ -437,7 +437,7 @@ class HostileService(WithClients):
     def _is_one_of(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
 
-    def _reply(self, request: Request) -> Reply:
+    def _reply(self, request: RawRequest) -> Reply:
         with self._lock:
             status, body = self._answer(request)
             status, body = self.says(request, status, body)
@@ -456,7 +456,7 @@ class HostileService(WithClients):
                 return self.BREAKS[name](status, body, json.dumps(body).encode())
         return json_response(body, status, **headers)
 
-    def _sent(self, request: Request, body: bytes, status: int, headers: dict[str, Any]) -> Reply:
+    def _sent(self, request: RawRequest, body: bytes, status: int, headers: dict[str, Any]) -> Reply:
         """Bytes as they are, or those of a download that may be spoiled."""
         if not request.target.startswith("/files/") or not self._is_one_of(self.lies.spoiled):
             return response(body, status, **headers)
@@ -468,7 +468,7 @@ class HostileService(WithClients):
         ]
         return self._random.choice(spoiled)
 
-    def _answer(self, request: Request) -> tuple[int, Any]:
+    def _answer(self, request: RawRequest) -> tuple[int, Any]:
         parts = urlsplit(request.target)
         query = dict(parse_qsl(parts.query))
         path = parts.path.strip("/").split("/")
@@ -537,7 +537,7 @@ class HostileService(WithClients):
             "download_url": f"{self.url}/files/{file_id}",
         }
 
-    def _order(self, request: Request) -> tuple[int, Any]:
+    def _order(self, request: RawRequest) -> tuple[int, Any]:
         entry = self._kept(request)
         if entry is not None:
             return self._refusal(entry, request) or (201, self.shown(self._repeated(entry.result)))
@@ -547,7 +547,7 @@ class HostileService(WithClients):
             return _error(402, "insufficient_credits")
         return 201, self.shown(job)
 
-    def _once(self, request: Request, kind: str) -> tuple[int, Any]:
+    def _once(self, request: RawRequest, kind: str) -> tuple[int, Any]:
         """Make what is no job."""
         entry = self._kept(request)
         if entry is not None:
@@ -563,18 +563,18 @@ class HostileService(WithClients):
         self._keep(request, row)
         return 201, row
 
-    def _kept(self, request: Request) -> _Kept | None:
+    def _kept(self, request: RawRequest) -> _Kept | None:
         """What the key of a request has done already, if it is still known."""
         entry = self._keys.get((request.target, request.headers["idempotency-key"]))
         if entry is None or self.now() - entry.time >= self.lies.idem_life:
             return None
         return None if self._is_one_of(self.lies.forgets) else entry
 
-    def _keep(self, request: Request, result: Any) -> None:
+    def _keep(self, request: RawRequest, result: Any) -> None:
         key = request.target, request.headers["idempotency-key"]
         self._keys[key] = _Kept(result, self.now(), request.body)
 
-    def _refusal(self, entry: _Kept, request: Request) -> tuple[int, Any] | None:
+    def _refusal(self, entry: _Kept, request: RawRequest) -> tuple[int, Any] | None:
         """The error for a key that is known; None for the first response again."""
         if self.lies.idem == "422":
             return _error(422, "validation_error")

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from firsthandapi.errors import InvalidArgumentError
 
-from ._raw import RawServer, Reply, Request, json_response
+from ._raw import RawRequest, RawServer, Reply, json_response
 
 Effect = Literal["busy", "refusal", "cut", "misshapen", "error", "drop"]
 _EFFECTS = ("busy", "refusal", "cut", "misshapen", "error", "drop")
@@ -110,7 +110,7 @@ class FakeModels:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _reply(self, request: Request) -> Reply:
+    def _reply(self, request: RawRequest) -> Reply:
         question = _question_of(request.target, request.headers.get("content-type"), request.body)
         with self._lock:
             self.requests.append(question)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 
 
 @dataclass
-class Request:
+class RawRequest:
     """A request as it came. `names` are those of its headers, in small letters, each as often as it came."""
 
     line: str
@@ -43,7 +43,7 @@ class Reply:
     head: bytes = b""  # send it first, in one piece
 
 
-Step = Callable[[Request], Reply]
+Step = Callable[[RawRequest], Reply]
 
 
 def response(
@@ -62,7 +62,7 @@ def json_response(body: Any, status: int = 200, **headers: Any) -> Reply:
     return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
 
 
-def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
+def read_request(stream: BinaryIO, number: int = 0) -> RawRequest | None:
     """The next request of a connection; None when the client has gone."""
     lines: list[str] = []
     while True:
@@ -78,7 +78,7 @@ def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
     body = stream.read(length)
     if len(body) < length:
         return None
-    return Request(lines[0], headers, number, body, [name for name, _ in fields])
+    return RawRequest(lines[0], headers, number, body, [name for name, _ in fields])
 
 
 class Loopback:
@@ -158,7 +158,7 @@ class RawServer(Loopback):
     def __init__(self, handler: Step) -> None:
         self.script: deque[Step | Reply] = deque()
         self.handler = handler
-        self.requests: list[Request] = []
+        self.requests: list[RawRequest] = []
         super().__init__()
 
     @property

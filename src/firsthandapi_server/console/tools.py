@@ -39,7 +39,7 @@ _EXAMPLE = {
 }
 
 
-class Clock(Protocol):
+class JumpingClock(Protocol):
     """A clock that can jump."""
 
     def advance(self, *, seconds: float) -> None:
@@ -50,7 +50,7 @@ class Tools(Protocol):
     """Controls a server by hand, such as `MockServer`."""
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> JumpingClock:
         """The virtual time."""
         ...
 

@@ -25,12 +25,12 @@ from firsthandapi_server.contract.errors import ApiError, invalid
 from firsthandapi_server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 from firsthandapi_server.rules.deprecation import Deprecation, path_matches
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.state.limits import RateLimiter, Stored
+from firsthandapi_server.state.limits import RateLimiter, StoredResponse
 from firsthandapi_server.state.model import Key
 from firsthandapi_server.state.state import DAY
 
 from . import handlers
-from .checkout import Checkout
+from .checkout import CheckoutPage
 from .downloads import serve_file
 from .handlers import Call
 from .pagination import Search
@@ -109,7 +109,7 @@ class App:
         for path, operations in by_path.items():
             yield Route(path, partial(self._serve, operations), methods=[*operations])
         yield Route("/openapi.json", self._openapi, methods=["GET"])
-        yield from Checkout(self.world).routes()
+        yield from CheckoutPage(self.world).routes()
         yield Route("/files/{id}", self._download, methods=["GET", "HEAD"])
 
     # --- one request ------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class App:
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
         body, ends = bytes(response.body), call.at + DAY
-        reply = Stored(fingerprint, response.status_code, body, ends, operation.shows_secret)
+        reply = StoredResponse(fingerprint, response.status_code, body, ends, operation.shows_secret)
         self.world.state.replies.put(slot, reply, call.at)
         return response
 

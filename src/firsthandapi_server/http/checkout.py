@@ -14,7 +14,7 @@ from firsthandapi_server.rules.world import World
 from firsthandapi_server.state.model import Account
 
 
-class Checkout:
+class CheckoutPage:
     """Shows the credit packages, and books a purchase when someone opens its page."""
 
     def __init__(self, world: World) -> None:

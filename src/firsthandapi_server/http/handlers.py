@@ -24,7 +24,7 @@ from firsthandapi_server.state.model import (
     Key,
     Submission,
 )
-from firsthandapi_server.state.state import Tally
+from firsthandapi_server.state.state import StatusTally
 
 from . import reach
 from .pagination import Search, page
@@ -197,12 +197,12 @@ def list_submissions(call: Call) -> Search[list[int]]:
     )
 
 
-def summarize_submissions(call: Call) -> Search[list[Tally]]:
+def summarize_submissions(call: Call) -> Search[list[StatusTally]]:
     items, in_range = _in_range(call, None)
     return Search(lambda: call.world.state.tally(items, in_range), _summary)
 
 
-def _summary(tallies: list[Tally]) -> Json:
+def _summary(tallies: list[StatusTally]) -> Json:
     by_status = dict.fromkeys(SUBMISSION_STATUSES, 0) | {tally.status: tally.total for tally in tallies}
     rated, stars = sum(tally.rated for tally in tallies), sum(tally.stars for tally in tallies)
     decided = by_status["approved"] + by_status["rejected"]

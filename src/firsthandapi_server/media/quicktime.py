@@ -39,7 +39,7 @@ def mp4_index(moov: bytes) -> bytes:
     left_out: set[bytes] = set()
     for box in inside(data, box_at(moov, 0, len(moov))):
         if box.kind == b"trak":
-            track = _Track(data, box)
+            track = _EditedTrack(data, box)
             if track.fits:
                 handlers.add(track.handler)
             else:
@@ -51,7 +51,7 @@ def mp4_index(moov: bytes) -> bytes:
     return bytes(data)
 
 
-class _Track:
+class _EditedTrack:
     """A track, which is rewritten while it is read."""
 
     def __init__(self, data: bytearray, box: Box) -> None:

@@ -9,7 +9,7 @@ from firsthandapi_server.contract.text import iso, new_id
 from firsthandapi_server.contract.words import PurchaseTier
 from firsthandapi_server.state.ledger import Escrow, Lot
 from firsthandapi_server.state.model import Account, Job
-from firsthandapi_server.state.state import DAY, YEAR, Checkout, State
+from firsthandapi_server.state.state import DAY, YEAR, OpenPurchase, State
 
 from .events import Events
 
@@ -48,7 +48,7 @@ class Credits:
     def start_purchase(self, account: Account, cents: int, at: float) -> str:
         """An unpaid checkout."""
         checkout = new_id("cs_", at)
-        self._state.checkouts[checkout] = Checkout(checkout, account, cents)
+        self._state.checkouts[checkout] = OpenPurchase(checkout, account, cents)
         return checkout
 
     def pay_checkout(self, checkout: str, at: float, actor: str = "system") -> int | None:
@@ -77,11 +77,11 @@ class Credits:
             checkout = _top_up_id(account)
             top_up = self._state.checkouts.get(checkout)
             if top_up is None:
-                self._state.checkouts[checkout] = Checkout(checkout, account, amount)
+                self._state.checkouts[checkout] = OpenPurchase(checkout, account, amount)
             else:
                 top_up.cents, top_up.is_paid = amount, False
 
-    def waiting_top_up(self, account: Account) -> Checkout | None:
+    def waiting_top_up(self, account: Account) -> OpenPurchase | None:
         """The automatic top-up that waits for an operator, if one does."""
         top_up = self._state.checkouts.get(_top_up_id(account))
         return None if top_up is None or top_up.is_paid else top_up

@@ -21,7 +21,7 @@ _COLUMNS = ("id", "text", "quota", "gold", "approved", "waiting", "assigned")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TablePart:
     """A part of a table, as pages show it.
 
     Attributes:
@@ -54,14 +54,14 @@ class Assigning:
             {TASKS: self._show, f"{TASKS}.csv": self._export} if tasks.tables else {}
         )
 
-    def table(self, title: str | None, after: int = 0) -> Table | None:
+    def table(self, title: str | None, after: int = 0) -> TablePart | None:
         """The part of the table of a title after a row; None if it has none."""
         title = (title or "").strip()
         if title not in self._tasks.tables:
             return None
         counts = self._tasks.counts(title, after, _ROWS + 1)
         more = counts[_ROWS - 1].number if len(counts) > _ROWS else None
-        return Table(title, *self._tasks.sums(title), counts[:_ROWS], more)
+        return TablePart(title, *self._tasks.sums(title), counts[:_ROWS], more)
 
     def _show(self, request: Request) -> Response:
         """The tables, or the part of one that follows a row."""

@@ -31,7 +31,7 @@ from firsthandapi_server.sqlite.tables import TABLES
 from firsthandapi_server.state.keeping import NotKeptError
 from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import DAY
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 
 from .access import FILE, Access
 from .activity import FAILURE_DAYS, forget_failures
@@ -262,11 +262,11 @@ class Eraser:
         for _, source in sources:
             if self._stopping.is_set():
                 raise NotKeptError("the server stops")
-            if isinstance(source, Stored):
+            if isinstance(source, StoredSource):
                 self.state.storage.remove(source.name)
         with self._world.lock:
             for file, source in sources:
-                if isinstance(source, Stored):
+                if isinstance(source, StoredSource):
                     file.erase(source.emptied())
         if files:
             forget_opinions(self._access, [file.id for file in files])

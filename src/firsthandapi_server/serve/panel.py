@@ -26,7 +26,7 @@ from .deciding import Deciding
 from .opinions import MAX_REASON, one_reason
 from .programs import MODEL, SCORER, Answers, family
 from .programs import Program as Asked
-from .ratings import UNDO_SECONDS, Gold, Program, Rating, Ratings
+from .ratings import UNDO_SECONDS, Gold, Rating, Ratings, RatingSource
 from .study import Reviews
 
 HOLD_SECONDS = 120.0
@@ -127,7 +127,7 @@ class Panel:
         bar = submission.job.fields["min_star_rating"]
         for group in [rated] if counts else [[entry] for entry in rated]:
             media = family(group[0][0])
-            program = Program(answers.rater, answers.versions[media], media, bar, counts)
+            program = RatingSource(answers.rater, answers.versions[media], media, bar, counts)
             why = reason if counts else group[0][1].reason
             files, stars = [file for file, *_ in group], [stars for *_, stars in group]
             self.ratings.give_as(program, submission, files, stars, why, now)

@@ -15,7 +15,7 @@ from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.contract.errors import ApiError
 from firsthandapi_server.http.reading import validate
 from firsthandapi_server.media.sniffing import NAMES
-from firsthandapi_server.state.limits import Stored
+from firsthandapi_server.state.limits import StoredResponse
 from firsthandapi_server.state.state import DAY
 
 from .reception import Reception
@@ -80,7 +80,7 @@ class Posting:
                     message = error.message
                 return self._show(request, fields, faults or {"": message})
             where = f"{PREFIX}/jobs/{job.id}?done=posted"
-            world.state.replies.put(slot, Stored("", 303, where.encode(), at + DAY), at)
+            world.state.replies.put(slot, StoredResponse("", 303, where.encode(), at + DAY), at)
         return where
 
 

@@ -50,7 +50,7 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class RatingSource:
     """Which program gave a rating.
 
     Attributes:
@@ -106,7 +106,7 @@ class Ratings:
 
     def give_as(
         self,
-        program: Program,
+        program: RatingSource,
         submission: Submission,
         files: Sequence[File],
         stars: Sequence[int],

@@ -23,7 +23,7 @@ from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.contract.text import Said, new_id, said
 from firsthandapi_server.media import LIMITS, MediaError, clean, credentials, is_like
 from firsthandapi_server.media.exif import printable
-from firsthandapi_server.state.limits import Slot, Stored
+from firsthandapi_server.state.limits import Slot, StoredResponse
 from firsthandapi_server.state.model import Assignment, Details, File, Job, Submission
 from firsthandapi_server.state.state import DAY
 from firsthandapi_server.state.storage import Upload
@@ -328,7 +328,7 @@ class Receiving:
                     self._world.jobs.resubmit(retried, files, at, sending.location)
                 if assignment is not None:
                     self.tasks.fulfill(assignment, submission)
-                state.replies.put(_slot(job, worker, sending.act), Stored("", 303, b"", at + DAY), at)
+                state.replies.put(_slot(job, worker, sending.act), StoredResponse("", 303, b"", at + DAY), at)
         if task:
             with self._world.lock:
                 self.tasks.mark(submission)

@@ -43,7 +43,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Consent(_Part):
+class ConsentNotice(_Part):
     """What people agree to.
 
     Attributes:
@@ -112,7 +112,7 @@ class Study(_Part):
     contact: Line
     languages: Annotated[list[Language], Field(min_length=1)]
     license: License
-    consent: Consent
+    consent: ConsentNotice
     join: Literal["open", "invited"] = "open"
     max_workers: Whole | None = None
     max_files_per_worker: Whole | None = None

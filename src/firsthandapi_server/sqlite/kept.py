@@ -18,11 +18,10 @@ from firsthandapi_server.contract.errors import ApiError
 from firsthandapi_server.contract.text import new_id
 from firsthandapi_server.state.keeping import Condition, DamagedError, Growing, NotKeptError
 from firsthandapi_server.state.ledger import Sums
-from firsthandapi_server.state.limits import MemoryReplies, Slot, Stored
+from firsthandapi_server.state.limits import MemoryReplies, Slot, StoredResponse
 from firsthandapi_server.state.model import Account, File, Job, Organization, Submission
-from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, Tally, Timekeeper
-from firsthandapi_server.state.storage import Storage, Upload
-from firsthandapi_server.state.storage import Stored as StoredFile
+from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, StatusTally, Timekeeper
+from firsthandapi_server.state.storage import Storage, StoredSource, Upload
 
 from .damage import not_kept
 from .reader import Reader
@@ -128,7 +127,7 @@ class KeptState(State):
         self._changed: dict[Any, set[str]] = {}  # attributes to write
         self._places: dict[Any, dict[str, Any]] = {}  # columns that say where in a list an object is
         self._grown: dict[Rows[Any], None] = {}
-        self._replied: list[tuple[bytes, Stored, float]] = []
+        self._replied: list[tuple[bytes, StoredResponse, float]] = []
         self._dropped: list[File] = []
         self._due: list[tuple[float, Callable[[float], object]]] = []
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
@@ -194,18 +193,18 @@ class KeptState(State):
         """Forget files that were replaced, and remove their bytes."""
         self._dropped += files
 
-    def get(self, slot: Slot, now: float) -> Stored | None:
+    def get(self, slot: Slot, now: float) -> StoredResponse | None:
         sql = "SELECT fingerprint, status, body, expires_at, kept FROM replies WHERE slot = ? AND expires_at > ?"
         rows = self.query(sql, _digest(slot), now)
         if not rows:
             return None
         *stored, form = rows[0]
-        reply = Stored(*stored) if form == "as it came" else self._with_secrets.get(slot, now)
+        reply = StoredResponse(*stored) if form == "as it came" else self._with_secrets.get(slot, now)
         if reply is None:
             raise ApiError(409, "idempotency_error", _GONE)
         return reply
 
-    def put(self, slot: Slot, stored: Stored, now: float) -> None:
+    def put(self, slot: Slot, stored: StoredResponse, now: float) -> None:
         """Keep a response, together with what the request has changed."""
         self._lock.check()
         if stored.has_secret:
@@ -236,7 +235,7 @@ class KeptState(State):
     def pick(self, items: Growing[T], indexes: Sequence[int]) -> list[T]:
         return cast("Rows[T]", items).pick(indexes)
 
-    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[Tally]:
+    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[StatusTally]:
         return cast("Rows[Submission]", items).tally(conditions)
 
     def sums_of(self, account: Account) -> Sums:
@@ -497,7 +496,7 @@ class KeptState(State):
         self._acts += 1
         self._schedule()
         for source in gone:
-            if isinstance(source, StoredFile):
+            if isinstance(source, StoredSource):
                 self._discard(source.name)
 
     def _schedule(self) -> None:
@@ -551,7 +550,7 @@ class KeptState(State):
                 )
             for file in self._dropped:
                 rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
-                if isinstance(file.source, StoredFile):
+                if isinstance(file.source, StoredSource):
                     rows.execute("INSERT OR IGNORE INTO loose VALUES (?)", (file.source.name,))
             rows.executemany("DELETE FROM loose WHERE name = ?", [(name,) for name in self._settled])
             rows.execute("COMMIT")
@@ -574,7 +573,7 @@ class KeptState(State):
             sets = ", ".join(f"{name} = ?" for name in values)
             self._rows.execute(f"UPDATE {table.name} SET {sets} WHERE id = ?", (*values.values(), item.id))
         if isinstance(item, File) and "source" in values:
-            name = cast("StoredFile", item.source).name
+            name = cast("StoredSource", item.source).name
             self._rows.execute("DELETE FROM loose WHERE name = ?", (name,))
 
     def _store_contents(self) -> None:
@@ -585,7 +584,7 @@ class KeptState(State):
                     self._store_content(file)
 
     def _store_content(self, file: File) -> None:
-        if not isinstance(file.source, StoredFile):
+        if not isinstance(file.source, StoredSource):
             facts = file.facts()
             with self.upload(facts.size) as upload:
                 for chunk in file.source.read(0, facts.size):

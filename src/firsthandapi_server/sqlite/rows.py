@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar, cast
 
 from firsthandapi_server.state.keeping import Condition
-from firsthandapi_server.state.state import Tally
+from firsthandapi_server.state.state import StatusTally
 
 from .tables import Owned, Table
 
@@ -126,14 +126,14 @@ class Rows(Generic[T]):
         rows = self._store.query(sql, *self._whose(), json.dumps([first + at for at in indexes]))
         return [self._store.made(self.table, row) for row in rows]
 
-    def tally(self, conditions: Sequence[Condition]) -> list[Tally]:
+    def tally(self, conditions: Sequence[Condition]) -> list[StatusTally]:
         """How many submissions that meet conditions have which status."""
         where, values = self._meeting(conditions)
         sql = (
             "SELECT status, count(*), count(rating), coalesce(sum(rating), 0) "
             f"FROM {self.table.name} WHERE {where} GROUP BY status"
         )
-        return [Tally(*row) for row in self._store.read(sql, *values)]
+        return [StatusTally(*row) for row in self._store.read(sql, *values)]
 
     def _meeting(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
         """The WHERE of what is in this list and meets conditions, and its values."""

@@ -9,8 +9,8 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
 
 from firsthandapi_server.state import ledger, model
-from firsthandapi_server.state.state import Checkout
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.state import OpenPurchase
+from firsthandapi_server.state.storage import StoredSource
 
 if TYPE_CHECKING:
     from .kept import KeptState
@@ -74,7 +74,7 @@ def _escrow_again(state: KeptState, record: dict[str, Any]) -> ledger.Escrow:
 
 
 def _source(_state: KeptState, source: model.Source) -> dict[str, Any]:
-    stored = cast("Stored", source)
+    stored = cast("StoredSource", source)
     parts = (stored.facts(), stored.details())
     return {
         "name": stored.name,
@@ -82,10 +82,10 @@ def _source(_state: KeptState, source: model.Source) -> dict[str, Any]:
     }
 
 
-def _source_again(state: KeptState, record: dict[str, Any]) -> Stored:
+def _source_again(state: KeptState, record: dict[str, Any]) -> StoredSource:
     name = record.pop("name")
     facts = model.Facts(**{field.name: record.pop(field.name) for field in fields(model.Facts)})
-    return Stored(state.storage, name, facts, model.Details(**record))
+    return StoredSource(state.storage, name, facts, model.Details(**record))
 
 
 def _ref(kind: type) -> Column:
@@ -202,7 +202,7 @@ _TABLES = (
     ),
     Table("lots", ledger.Lot, is_pinned=True),
     Table("transactions", ledger.Transaction, is_fixed=True),
-    Table("checkouts", Checkout),
+    Table("checkouts", OpenPurchase),
     Table(
         "jobs",
         model.Job,

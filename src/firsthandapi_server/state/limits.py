@@ -11,7 +11,7 @@ MAX_STORED_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredResponse:
     """The response kept for an idempotency key; one with a secret is kept in memory only."""
 
     fingerprint: str
@@ -27,11 +27,11 @@ Slot = tuple[str, str, str, str]  # account, method, path, idempotency key
 class Replies(Protocol):
     """The responses kept for idempotency keys, for a day."""
 
-    def get(self, slot: Slot, now: float) -> Stored | None:
+    def get(self, slot: Slot, now: float) -> StoredResponse | None:
         """The response to the first request with this key, while it is kept."""
         ...
 
-    def put(self, slot: Slot, stored: Stored, now: float) -> None:
+    def put(self, slot: Slot, stored: StoredResponse, now: float) -> None:
         """Keep a response."""
         ...
 
@@ -40,14 +40,14 @@ class MemoryReplies:
     """The responses kept for idempotency keys: for a day, and no more than fit."""
 
     def __init__(self) -> None:
-        self._stored: OrderedDict[Slot, Stored] = OrderedDict()
+        self._stored: OrderedDict[Slot, StoredResponse] = OrderedDict()
         self._bytes = 0
 
-    def get(self, slot: Slot, now: float) -> Stored | None:
+    def get(self, slot: Slot, now: float) -> StoredResponse | None:
         stored = self._stored.get(slot)
         return stored if stored is not None and now < stored.expires_at else None
 
-    def put(self, slot: Slot, stored: Stored, now: float) -> None:
+    def put(self, slot: Slot, stored: StoredResponse, now: float) -> None:
         """Keep a response; the expired go, then the oldest."""
         old = self._stored.pop(slot, None)
         self._bytes += len(stored.body) - (len(old.body) if old else 0)

@@ -49,7 +49,7 @@ class Timekeeper(Protocol):
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
-class Checkout:
+class OpenPurchase:
     """A purchase that waits for its page to be opened."""
 
     id: str
@@ -58,7 +58,7 @@ class Checkout:
     is_paid: bool = False
 
 
-class Tally(NamedTuple):
+class StatusTally(NamedTuple):
     """How many submissions have a status, how many of them have stars, and how many stars these have together."""
 
     status: str
@@ -103,7 +103,7 @@ class State:
         self.appeals: Index[Appeal] = {}
         self.assignments: Index[Assignment] = {}
         self.events: Index[Event] = {}
-        self.checkouts: Index[Checkout] = Latest(MAX_CHECKOUTS)
+        self.checkouts: Index[OpenPurchase] = Latest(MAX_CHECKOUTS)
         self.deliveries: Growing[Delivery] = deque(maxlen=MAX_DELIVERIES)
         self.replies: Replies = MemoryReplies()
         self.storage: Storage = MemoryStorage()
@@ -187,7 +187,7 @@ class State:
         """The items with these indexes, the latest first."""
         return [items[at] for at in indexes]
 
-    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[Tally]:
+    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[StatusTally]:
         """How many of these submissions have which status."""
         ratings: dict[str, list[int | None]] = {}
         for submission in items:
@@ -195,7 +195,7 @@ class State:
                 ratings.setdefault(submission.status, []).append(submission.rating)
         rated = {status: [stars for stars in group if stars is not None] for status, group in ratings.items()}
         return [
-            Tally(status, len(group), len(rated[status]), sum(rated[status]))
+            StatusTally(status, len(group), len(rated[status]), sum(rated[status]))
             for status, group in ratings.items()
         ]
 

@@ -101,14 +101,14 @@ class Upload:
         width: int | None = None,
         height: int | None = None,
         duration: float | None = None,
-    ) -> Stored:
+    ) -> StoredSource:
         """Put the file in its place, and return it as the source of a `File`."""
         if self._file is None:
             raise ValueError("the upload has ended")
         self._storage.put(self.name, self._file)
         self._file = None
         facts = Facts(self.size, self._hash.hexdigest(), width, height, duration)
-        return Stored(self._storage, self.name, facts, details)
+        return StoredSource(self._storage, self.name, facts, details)
 
     def abort(self) -> None:
         """Leave nothing."""
@@ -128,7 +128,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSource:
     """The source of a file whose bytes are in a storage."""
 
     storage: Storage = field(repr=False, compare=False)
@@ -145,10 +145,10 @@ class Stored:
     def details(self) -> Details:
         return self._details
 
-    def emptied(self) -> Stored:
+    def emptied(self) -> StoredSource:
         """What is left of it once its bytes are erased: nothing but when it was made."""
         nothing = Details(self._details.captured_at, {}, None, None)
-        return Stored(self.storage, self.name, Facts(0, "", None, None, None), nothing)
+        return StoredSource(self.storage, self.name, Facts(0, "", None, None, None), nothing)
 
 
 class MemoryStorage:

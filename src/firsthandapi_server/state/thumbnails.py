@@ -13,7 +13,7 @@ from firsthandapi._base.thumbnail import SIDE
 from firsthandapi_server.media.bounded import Bounded, BoundedError
 
 from .model import File
-from .storage import LocalStorage, Storage, Stored
+from .storage import LocalStorage, Storage, StoredSource
 
 # The longer side in pixels: on a card, and alone on a page.
 SIDES = {"small": SIDE, "large": 1600}
@@ -66,7 +66,7 @@ class Thumbnails:
             file: any file.
             size: one of `SIDES`.
         """
-        if not isinstance(file.source, Stored) or not file.content_type.startswith("image/"):
+        if not isinstance(file.source, StoredSource) or not file.content_type.startswith("image/"):
             return b""
         if file.facts().size <= _LIGHT:
             return b""
@@ -83,7 +83,7 @@ class Thumbnails:
         Raises NotKeptError: the storage of files failed.
         """
         thumbnail = self.of(file, size)  # somebody else was faster
-        if thumbnail is not None or not isinstance(file.source, Stored):
+        if thumbnail is not None or not isinstance(file.source, StoredSource):
             return thumbnail or b""
         name = file.source.name
         with self._lock:

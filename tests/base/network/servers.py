@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from raw import CERTIFICATE, Loopback, Request, pump, read_request, server_context
+from raw import CERTIFICATE, Loopback, RawRequest, pump, read_request, server_context
 
 
 class Socks(Loopback):
@@ -78,7 +78,7 @@ class Proxy(Loopback):
     def __init__(self, target: int | None = None, *, refuse: str = "") -> None:
         self.target = target
         self.refuse = refuse
-        self.requests: list[Request] = []
+        self.requests: list[RawRequest] = []
         super().__init__()
 
     def reach(self, authority: str) -> socket.socket:

@@ -15,10 +15,10 @@ from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.ratelimit import (
     FIRST_PROBES,
     PATIENCE,
+    Hold,
     Permit,
     RequestBudget,
     RequestBudgets,
-    Wait,
     asked_to_hold,
     fingerprint,
     parse_rate_limit,
@@ -106,7 +106,7 @@ class Key:
         self.budget = RequestBudget()
         self.now = NOW
 
-    def take(self) -> Permit | Wait:
+    def take(self) -> Permit | Hold:
         return self.budget.take(self.now)
 
     def permits(self, most: int) -> list[Permit]:
@@ -148,11 +148,11 @@ def test_a_few_go_ahead_while_nothing_is_known(key: Key) -> None:
     probes = key.permits(99)
     assert len(probes) == FIRST_PROBES == 8
     assert all(probe.probe for probe in probes)
-    assert key.take() == Wait(PATIENCE, for_reset=False) == Wait(1.0, for_reset=False)
+    assert key.take() == Hold(PATIENCE, for_reset=False) == Hold(1.0, for_reset=False)
     key.answer(probes[0], 20)
     # Those under way may not have been counted yet.
     assert len(key.permits(99)) == 20 - (FIRST_PROBES - 1)
-    assert key.take() == Wait(60, for_reset=True)
+    assert key.take() == Hold(60, for_reset=True)
 
 
 def test_nobody_waits_long_for_a_slow_probe(key: Key) -> None:
@@ -160,10 +160,10 @@ def test_nobody_waits_long_for_a_slow_probe(key: Key) -> None:
     probe, *_ = key.permits(99)
     key.now += PATIENCE
     assert len(key.permits(500)) == 100 - FIRST_PROBES
-    assert key.take() == Wait(PATIENCE, for_reset=False)
+    assert key.take() == Hold(PATIENCE, for_reset=False)
     key.answer(probe, 90)
     # All that are under way are taken off: the service may not have counted them yet.
-    assert isinstance(key.take(), Wait)
+    assert isinstance(key.take(), Hold)
 
 
 def test_a_service_without_a_limit(key: Key) -> None:
@@ -220,13 +220,13 @@ def test_after_the_reset_one_goes_ahead(key: Key) -> None:
     key.ask(1, reset=30)
     (last,) = key.permits(9)
     key.now += 29
-    assert key.take() == Wait(1, for_reset=True)
+    assert key.take() == Hold(1, for_reset=True)
     key.now += 1
     (probe,) = key.permits(9)
     assert probe.probe
     # The last of the old window comes late: it knows nothing of the new one.
     key.answer(last, 0, reset=30)
-    assert isinstance(key.take(), Wait)
+    assert isinstance(key.take(), Hold)
     key.now += PATIENCE
     assert isinstance(key.take(), Permit)
     key.now += 5
@@ -254,7 +254,7 @@ def test_a_window_may_end_at_the_same_reset(key: Key) -> None:
     (probe,) = key.permits(9)
     # Rounded to the next second, the old reset is still the old one.
     key.answer(late, 50, reset=31)
-    assert isinstance(key.take(), Wait)
+    assert isinstance(key.take(), Hold)
     key.answer(probe, 5, reset=30)
     assert sum(not permit.probe for permit in key.permits(9)) == 5
 
@@ -289,16 +289,16 @@ def test_a_reset_in_the_past_holds_nothing(key: Key) -> None:
 def test_a_429_without_the_headers(key: Key) -> None:
     """`Retry-After` alone holds the whole key; one of 0 does not."""
     key.ask(status=429, retry_after="7")
-    assert key.take() == Wait(7, for_reset=True)
+    assert key.take() == Hold(7, for_reset=True)
     key.now += 7
     key.ask(status=429, retry_after="3600")
-    assert key.take() == Wait(3600, for_reset=True)
+    assert key.take() == Hold(3600, for_reset=True)
     key.now += 3600
     (probe,) = key.permits(1)
     key.answer(probe, status=429, retry_after="0")
     assert isinstance(key.take(), Permit)
     key.answer(probe, status=429, retry_after="0.1")
-    assert key.take() == Wait(0.5, for_reset=True)
+    assert key.take() == Hold(0.5, for_reset=True)
 
 
 def test_a_429_holds_a_window_that_has_some_left(key: Key) -> None:
@@ -306,25 +306,25 @@ def test_a_429_holds_a_window_that_has_some_left(key: Key) -> None:
     first, second, third = key.permits(3)
     key.answer(first, 50)
     key.answer(second, 49, status=429, retry_after="7")
-    assert key.take() == Wait(7, for_reset=True)
+    assert key.take() == Hold(7, for_reset=True)
     key.answer(third, 0, status=429, retry_after="7")
-    assert key.take() == Wait(60, for_reset=True)
+    assert key.take() == Hold(60, for_reset=True)
 
 
 def test_the_period_of_a_limit_is_what_two_responses_agree_on(key: Key) -> None:
     """A reset is believed for as long; one that a single response shows, or that is days away, for a minute."""
     key.ask(2, reset=900)
     key.ask(0, reset=90_000_000)
-    assert key.take() == Wait(60, for_reset=True, reported=90_000_000)
+    assert key.take() == Hold(60, for_reset=True, reported=90_000_000)
     key.now += 60
     key.ask(3, reset=960)
     key.ask(2, reset=960)
     key.ask(0, reset=90_000_000)
-    assert key.take() == Wait(900, for_reset=True, reported=90_000_000 - 60)
+    assert key.take() == Hold(900, for_reset=True, reported=90_000_000 - 60)
     key.now += 900
     key.ask(5, reset=90_000_000)
     key.ask(0, reset=90_000_000)
-    assert key.take() == Wait(900, for_reset=True, reported=90_000_000 - 960)
+    assert key.take() == Hold(900, for_reset=True, reported=90_000_000 - 960)
 
 
 def test_a_long_pause_after_the_window_is_for_one_request(key: Key) -> None:
@@ -333,7 +333,7 @@ def test_a_long_pause_after_the_window_is_for_one_request(key: Key) -> None:
     key.answer(first, 0, reset=-5, status=429, retry_after="300")
     assert isinstance(key.take(), Permit)
     key.answer(second, 0, reset=5, status=429, retry_after="300")
-    assert key.take() == Wait(300, for_reset=True)
+    assert key.take() == Hold(300, for_reset=True)
 
 
 def test_after_a_429_few_are_under_way(key: Key) -> None:
@@ -341,14 +341,14 @@ def test_after_a_429_few_are_under_way(key: Key) -> None:
     key.ask(50)
     assert key.budget.spread(30, jitter=0.0) == 0
     key.ask(0, reset=10, status=429, retry_after="10")
-    assert key.take() == Wait(10, for_reset=True)
+    assert key.take() == Hold(10, for_reset=True)
     assert [key.budget.spread(seconds, jitter=0.5) for seconds in (2, 10, 60)] == [0.1, 0.5, 0.5]
     assert key.budget.spread(60, jitter=1.0) == 0
     key.now += 10
     key.ask(99, reset=70)
     under_way = key.permits(99)
     assert len(under_way) == FIRST_PROBES
-    assert key.take() == Wait(PATIENCE, for_reset=False)
+    assert key.take() == Hold(PATIENCE, for_reset=False)
     key.answer(under_way[0], 60, reset=70)
     assert len(key.permits(99)) == 1
     # A held long-poll keeps nobody.
@@ -365,7 +365,7 @@ def test_what_is_lost_comes_back_with_the_next_window(key: Key) -> None:
     assert len(key.permits(999)) == 1  # and nothing is ever heard of it
     key.now += PATIENCE
     assert len(key.permits(999)) == 99
-    assert key.take() == Wait(PATIENCE, for_reset=False)
+    assert key.take() == Hold(PATIENCE, for_reset=False)
     key.now += 60
     assert isinstance(key.take(), Permit)
 
@@ -501,7 +501,7 @@ def test_a_refusal_holds_what_was_not_heard_of(endpoints: Endpoints, status: int
     )
     endpoints.answer("GET /v1/me", permit, 100, 0, status=status, **far)
     verdict = endpoints.budgets.take("GET /v1/jobs", NOW)
-    assert verdict == (Wait(20, for_reset=True) if status == 429 else Wait(60, for_reset=True, reported=1800))
+    assert verdict == (Hold(20, for_reset=True) if status == 429 else Hold(60, for_reset=True, reported=1800))
     endpoints.now += 60
     assert len(endpoints.permits("GET /v1/jobs", 1)) == 1
 
@@ -511,7 +511,7 @@ def test_a_limit_that_changes(endpoints: Endpoints) -> None:
     endpoints.ask("GET /v1/me", 100, 50)
     endpoints.ask("GET /v1/jobs", 100, 49)
     endpoints.ask("GET /v1/me", 1000, 0, x_ratelimit_reset=str(NOW + 1800))
-    assert endpoints.budgets.take("GET /v1/jobs", NOW) == Wait(60, for_reset=True, reported=1800)
+    assert endpoints.budgets.take("GET /v1/jobs", NOW) == Hold(60, for_reset=True, reported=1800)
     endpoints.now += 60
     endpoints.ask("GET /v1/jobs", 100, 30, x_ratelimit_reset=str(NOW + 1860))
     assert len(endpoints.permits("GET /v1/me")) == 30
@@ -525,7 +525,7 @@ def test_responses_without_a_limit_share_one_count_too(endpoints: Endpoints) -> 
     assert len(endpoints.permits("GET /v1/me", 500)) == 500
     (permit,) = endpoints.permits("GET /v1/jobs", 1)
     endpoints.answer("GET /v1/jobs", permit, None, status=429, retry_after="5")
-    assert endpoints.budgets.take("GET /v1/me", NOW) == Wait(5, for_reset=True)
+    assert endpoints.budgets.take("GET /v1/me", NOW) == Hold(5, for_reset=True)
     endpoints.now += 5
     (permit, next_permit, *_) = endpoints.permits("GET /v1/me", 8)
     endpoints.answer("GET /v1/me", permit, 100, 10)
@@ -561,7 +561,7 @@ def test_the_earliest_of_the_rounded_ends_counts(key: Key) -> None:
     key.now += 0.9
     key.answer(first, 1, reset=10 - 3600, date=date)
     key.answer(second, 0, reset=10 - 3600, date=date)
-    assert key.take() == Wait(pytest.approx(10 - 0.9), for_reset=True)
+    assert key.take() == Hold(pytest.approx(10 - 0.9), for_reset=True)
 
 
 def test_a_clock_that_agrees_is_finer_than_a_date(key: Key) -> None:
@@ -569,7 +569,7 @@ def test_a_clock_that_agrees_is_finer_than_a_date(key: Key) -> None:
     (probe,) = key.permits(1)
     key.now += 0.75
     key.answer(probe, 0, reset=10, date=formatdate(NOW, usegmt=True))
-    assert key.take() == Wait(9.25, for_reset=True)
+    assert key.take() == Hold(9.25, for_reset=True)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(-5, 130), st.integers(-100, 200), st.booleans())))

@@ -10,8 +10,8 @@ import pytest
 
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key, check_spec, order_key, spec_key
 from firsthandapi._core.campaigns.ledger import (
-    Ledger,
-    Order,
+    CampaignLedger,
+    CampaignOrder,
     campaign_in,
     campaign_of,
     ledger_of,
@@ -40,14 +40,16 @@ def job(number: int = 1, status: str = "open", approved: int | None = 0, **field
     return row if approved is None else {**row, "files_approved": approved}
 
 
-def order(number: int = 1, label: str = "stop", row: dict[str, Any] | None = None, **changed: Any) -> Order:
+def order(
+    number: int = 1, label: str = "stop", row: dict[str, Any] | None = None, **changed: Any
+) -> CampaignOrder:
     """An order of 10 files for 50 cents each."""
     key, sent_at = f"key-{number}", 1_800_000_000.0 + number
-    order = Order(OrderRecord("order", key, {**REQUEST, **changed}, sent_at, label=label))
+    order = CampaignOrder(OrderRecord("order", key, {**REQUEST, **changed}, sent_at, label=label))
     return order if row is None else order.seen(row)
 
 
-def read_again(ledger: Ledger) -> Ledger:
+def read_again(ledger: CampaignLedger) -> CampaignLedger:
     """What is read of its records."""
     orders = (*ledger.orders, *ledger.forgotten)
     copy = ledger_of(read_record(entry.record.encode(), "record") for entry in orders)
@@ -67,7 +69,9 @@ def test_an_order_costs_all_of_its_files_until_something_is_refunded() -> None:
 def test_an_order_keeps_its_first_label_through_moves() -> None:
     """Its job's metadata say it; what comes of the same first label joins it, and no other label does."""
     first = {"metadata": {"firsthandapi_label": "stop", "firsthandapi_campaign": "fh-1"}}
-    ledger = Ledger("fh-1", (order(**first), order(2, "yield"))).with_moved({"stop": "halt", "old": "halt"})
+    ledger = CampaignLedger("fh-1", (order(**first), order(2, "yield"))).with_moved(
+        {"stop": "halt", "old": "halt"}
+    )
     assert [(entry.label, entry.first_label) for entry in ledger.orders] == [
         ("halt", "stop"),
         ("yield", "yield"),
@@ -78,7 +82,7 @@ def test_an_order_keeps_its_first_label_through_moves() -> None:
     assert [entry.label for entry in late.with_moved({"stop": "halt"}).orders] == ["halt", "yield", "halt"]
     with pytest.raises(InvalidArgumentError, match="for 'stop' and for 'yield', and a move does not mix"):
         ledger.with_moved({"yield": "halt"})
-    apart = Ledger("fh-1", (order(), order(2, "yield")))
+    apart = CampaignLedger("fh-1", (order(), order(2, "yield")))
     with pytest.raises(InvalidArgumentError, match="does not mix two labels into 'halt'"):
         apart.with_moved({"stop": "halt", "yield": "halt"})
 
@@ -132,7 +136,7 @@ def test_what_is_on_its_way_is_held() -> None:
 
 def test_the_same_bytes_count_once() -> None:
     """The first file counts, whichever job it is of."""
-    ledger = Ledger(
+    ledger = CampaignLedger(
         "fh-1",
         (
             order(1, row=job(1, "completed", 3)).with_(closed=True),
@@ -176,7 +180,7 @@ OF_CAMPAIGN = {"metadata": {"firsthandapi_campaign": "fh-1"}}
 
 def test_the_ledger_is_read_as_it_was_written() -> None:
     """Orders, jobs, refunds, and what was spent, in the order in which they were sent; other records are none of it."""
-    ledger = Ledger(
+    ledger = CampaignLedger(
         "fh-1", (order(1, row=job(1, "cancelled", 3), **OF_CAMPAIGN), order(2, "yield", **OF_CAMPAIGN))
     )
     copy = read_again(ledger)
@@ -195,7 +199,7 @@ def test_the_ledger_is_read_as_it_was_written() -> None:
 
 def test_an_order_is_put_in_place_added_or_taken_out() -> None:
     """Each step of an order makes another ledger."""
-    ledger = Ledger("fh-1").with_order(0, order(1)).with_order(1, order(2))
+    ledger = CampaignLedger("fh-1").with_order(0, order(1)).with_order(1, order(2))
     assert [entry.key for entry in ledger.orders] == ["key-1", "key-2"]
     assert ledger.with_order(0, order(3)).orders[0].key == "key-3"
     assert ledger.with_order(1, None).orders == ledger.orders[:1]
@@ -204,7 +208,7 @@ def test_an_order_is_put_in_place_added_or_taken_out() -> None:
 
 def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
     """An order whose response was lost learns its job; others learn the news."""
-    ledger = Ledger("fh-1", (order(1), order(2, row=job(2)), order(3)))
+    ledger = CampaignLedger("fh-1", (order(1), order(2, row=job(2)), order(3)))
     seen = ledger.with_jobs([job(2, "completed", 10), job(1, "in_progress", 4)])
     assert [entry.state for entry in seen.orders] == ["in_progress", "completed", "sent"]
     assert [entry.approved for entry in seen.orders] == [4, 10, 0]
@@ -212,7 +216,7 @@ def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
 
 def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
     """A ledger restored from a copy does not know it. A list may show a job twice, and jobs of other campaigns."""
-    ledger = Ledger("fh-1", (order(1, row=job(1)), order(2)))
+    ledger = CampaignLedger("fh-1", (order(1, row=job(1)), order(2)))
     stray = job(9)
     stray["metadata"] = {**stray["metadata"], "firsthandapi_campaign": "fh-2"}
     seen = ledger.with_jobs([job(4), stray, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
@@ -241,7 +245,7 @@ def test_a_lost_ledger_is_made_from_the_jobs() -> None:
         job(1, "cancelled", 4),
         {"id": "job_0"},
     ]
-    ledger = Ledger("fh-1").with_jobs(jobs)
+    ledger = CampaignLedger("fh-1").with_jobs(jobs)
     assert [(entry.label, entry.state, entry.approved, entry.spent_cents) for entry in ledger.orders] == [
         ("stop", "cancelled", 4, 200),
         ("stop", "in_progress", 1, 500),
@@ -343,13 +347,13 @@ def test_jobs_without_metadata_may_be_those_of_lost_orders() -> None:
     """If the service shows none of a known order; else only if there is one for each of several labels."""
     first, second = spec("signs", stop="stop signs"), spec("signs", stop="stop signs", cat="cats")
     jobs = [{**fields, "id": f"job_{label}"} for label, fields in second.jobs.items()]
-    fresh = Ledger("fh-1")
+    fresh = CampaignLedger("fh-1")
     assert may_hide(second, fresh, jobs)
     assert not may_hide(second, fresh, jobs[:1])
     assert not may_hide(first, fresh, jobs)
     visible, hidden = order(1, row=job(1)), order(2, row={**job(2), "metadata": None})
-    assert not may_hide(second, Ledger("fh-1", (visible, order(3))), jobs)
-    assert may_hide(first, Ledger("fh-1", (visible, hidden)), [])
+    assert not may_hide(second, CampaignLedger("fh-1", (visible, order(3))), jobs)
+    assert may_hide(first, CampaignLedger("fh-1", (visible, hidden)), [])
 
 
 def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
@@ -368,20 +372,20 @@ def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
 def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
     """The first of the label's keys that no order has: behind orders of other keys, gaps, and those given up."""
     first, second, third = (order_key("fh-1", "stop", n) for n in range(3))
-    ledger = Ledger("fh-1", (order(1),))
+    ledger = CampaignLedger("fh-1", (order(1),))
     assert ledger.next_key("stop") == first
     assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
     orders = tuple(order().with_(key=key) for key in (first, third))
-    assert Ledger("fh-1", orders[:1]).next_key("stop") == second
-    assert Ledger("fh-1", orders).next_key("stop") == second
+    assert CampaignLedger("fh-1", orders[:1]).next_key("stop") == second
+    assert CampaignLedger("fh-1", orders).next_key("stop") == second
     given_up = order().with_(key=second, forgotten=True)
-    assert Ledger("fh-1", orders, (given_up,)).next_key("stop") == order_key("fh-1", "stop", 3)
+    assert CampaignLedger("fh-1", orders, (given_up,)).next_key("stop") == order_key("fh-1", "stop", 3)
 
 
 def test_a_refused_order_leaves_its_key_to_the_next_one() -> None:
     """It costs until a later search has not found it, and is no order of the plan meanwhile."""
     refused = order().with_(request={**REQUEST, "metadata": {"firsthandapi_key": "key-1"}}, refused_at=100.0)
-    ledger = Ledger("fh-1", (refused, order(2, row=job(2))))
+    ledger = CampaignLedger("fh-1", (refused, order(2, row=job(2))))
     assert ledger.next_key("stop") == "key-1"
     assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
     assert (refused.is_refused, refused.is_lost, order().is_lost) == (True, False, True)
@@ -397,14 +401,14 @@ def test_a_job_that_another_machine_ordered_counts_as_it_is() -> None:
     row = job(files_needed=4, price_per_file_cents=20)
     bought = order().bought(row)
     assert (bought.files, bought.price_cents, bought.spent_cents, bought.held(unique=True)) == (4, 20, 80, 4)
-    assert Ledger("fh-1", (order(),)).with_jobs([row]).orders == (bought,)
+    assert CampaignLedger("fh-1", (order(),)).with_jobs([row]).orders == (bought,)
     assert order().bought({"id": "job_1", "status": "open"}).spent_cents == 500
     assert order().bought(job(files_needed=0)).spent_cents == 500
 
 
 def test_no_job_is_of_two_orders() -> None:
     """A service that hands out another's job, and the list then shows it with this one's key."""
-    ledger = Ledger("fh-1", (order(1, row=job(9)), order(2)))
+    ledger = CampaignLedger("fh-1", (order(1, row=job(9)), order(2)))
     assert ledger.with_jobs([{**job(2), "id": "job_9"}]).orders[1].job is None
     assert ledger.job_ids == {"job_9"}
 
@@ -413,14 +417,14 @@ def test_jobs_of_one_key_are_twins_until_all_are_closed() -> None:
     """The older one comes first; an order without a job has none."""
     first, second = ({**job(1), "id": f"job_{n}", "created_at": f"2026-11-0{n}T00:00:00Z"} for n in (1, 2))
     orders = (order(1, row=second), order(1, row=first), order(2))
-    assert Ledger("fh-1", orders).twins == [(first, second)]
-    assert Ledger("fh-1", tuple(entry.with_(closed=True) for entry in orders)).twins == []
-    assert Ledger("fh-1", orders[1:]).twins == []
+    assert CampaignLedger("fh-1", orders).twins == [(first, second)]
+    assert CampaignLedger("fh-1", tuple(entry.with_(closed=True) for entry in orders)).twins == []
+    assert CampaignLedger("fh-1", orders[1:]).twins == []
 
 
 def test_an_order_that_is_given_up_leaves_its_key() -> None:
     """It costs nothing, and no other order gets its key."""
-    ledger = Ledger("fh-1", (order(1, row=job(1), **OF_CAMPAIGN), order(2, **OF_CAMPAIGN)))
+    ledger = CampaignLedger("fh-1", (order(1, row=job(1), **OF_CAMPAIGN), order(2, **OF_CAMPAIGN)))
     given_up = ledger.orders[1].with_(forgotten=True)
     assert given_up.spent_cents == 0
     copy = read_again(ledger.with_order(1, given_up))
@@ -431,7 +435,7 @@ def test_an_order_that_is_given_up_leaves_its_key() -> None:
 def test_files_that_are_no_files_of_their_own_never_count() -> None:
     """Whether or not the same bytes count once."""
     brought = order(1, row=job(1, "completed", 5), **OF_CAMPAIGN).with_(repeated=2, duplicates=1)
-    ledger = Ledger("fh-1", (brought,))
+    ledger = CampaignLedger("fh-1", (brought,))
     assert [ledger.orders[0].counted(unique=unique) for unique in (True, False)] == [2, 3]
     assert read_again(ledger).orders[0].repeated == 2
     assert ledger.orders[0].seen(job(1, "completed", 1)).repeated == 1

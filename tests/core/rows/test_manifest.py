@@ -26,8 +26,8 @@ from firsthandapi._core.files.kinds import KINDS, Kind
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import (
     COLUMNS,
-    Origin,
     Record,
+    RowOrigin,
     column_types,
     columns_of_submission,
     completed,
@@ -55,7 +55,7 @@ def lines(*rows: Any) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-ORIGIN = Origin("live", "https://api.firsthandapi.com")
+ORIGIN = RowOrigin("live", "https://api.firsthandapi.com")
 
 
 def file(**fields: Any) -> File:

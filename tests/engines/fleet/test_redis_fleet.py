@@ -733,7 +733,7 @@ def test_who_dies_in_the_line_of_processes_loses_its_place(
     redis.admin().hset(budget, "left", "0")
     with pytest.raises(TimeoutError):
         second.acquire("a-key", timeout=0)
-    assert not isinstance(first._budget.take("a-key"), _budget.Permit)  # it stands there, and is killed
+    assert not isinstance(first._budget.take("a-key"), _budget.SharedPermit)  # it stands there, and is killed
     redis.admin().hset(budget, "left", "5")
     assert second.acquire("a-key", timeout=20)
     assert redis.admin().keys("*:line") == []
@@ -746,7 +746,7 @@ def test_who_was_seen_by_another_clock_loses_its_place(redis: Redis, seen: str) 
     now = redis.admin().time()[0] * 1000
     redis.admin().zadd("firsthandapi:{a-key}:line", {"killed": 0})
     redis.admin().hset("firsthandapi:{a-key}:seen", "killed", seen if seen == "nonsense" else now + int(seen))
-    assert limiter._budget.take("a-key") == _budget.Permit(1)
+    assert limiter._budget.take("a-key") == _budget.SharedPermit(1)
 
 
 def test_who_waits_for_its_turn_does_not_keep_redis_busy(

@@ -18,7 +18,7 @@ import pytest
 from dataset.support import api, completed_job
 from firsthandapi import Dataset, DownloadError, InvalidArgumentError, NotFoundError
 from firsthandapi._base.masking import Secret
-from firsthandapi._core.rows.manifest import COLUMNS, Origin, Record, manifest_line
+from firsthandapi._core.rows.manifest import COLUMNS, Record, RowOrigin, manifest_line
 from firsthandapi.engines.ray._cluster import ours
 from firsthandapi.engines.ray._downloading import _idle, blocks_of, schema_of, tasks_of, unknown_columns
 from firsthandapi.engines.ray._placing import write_rows
@@ -188,7 +188,7 @@ def test_ids_that_differ_in_case_get_names_that_do_not_collide(server: MockServe
     taken: set[str] = set()
     names = [
         _row(
-            "job_1", File(id=name, content_type="image/png"), Origin("live", ""), mixed=False, taken=taken
+            "job_1", File(id=name, content_type="image/png"), RowOrigin("live", ""), mixed=False, taken=taken
         ).file_name
         for name in ("file_a", "file_A")
     ]

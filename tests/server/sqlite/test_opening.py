@@ -27,7 +27,7 @@ from firsthandapi_server.sqlite.opening import reading
 from firsthandapi_server.sqlite.traces import earned
 from firsthandapi_server.state.model import Delivery, DeliveryAttempt, Details, Facts, File, Job, Submission
 from firsthandapi_server.state.state import YEAR
-from firsthandapi_server.state.storage import Stored
+from firsthandapi_server.state.storage import StoredSource
 
 from .support import FullDisk, HandClock, Reviewer, fields_of, kept, picture
 
@@ -149,7 +149,7 @@ def test_a_start_reads_little(world: World, folder: Path) -> None:
     details, facts = Details(at, {}, "US-CA", None), Facts(1, "", None, None, None)
     with world.lock:
         for _ in range(300):
-            source = Stored(world.state.storage, new_id("blob_", at), facts, details)
+            source = StoredSource(world.state.storage, new_id("blob_", at), facts, details)
             file = File(new_id("file_", at), "image/jpeg", source, "x.jpg", at)
             submission = world.jobs.submit(job, [file], at)
             world.jobs.score(submission, at)

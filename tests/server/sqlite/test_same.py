@@ -16,7 +16,7 @@ from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.keeping import Condition
-from firsthandapi_server.state.limits import Stored
+from firsthandapi_server.state.limits import StoredResponse
 from firsthandapi_server.state.model import (
     SCOPES,
     SUBMISSION_STATUSES,
@@ -181,7 +181,7 @@ class Player:
     def reply(self, chance: random.Random) -> None:
         slot = ("org live", "POST", "/v1/jobs", f"key {chance.randrange(3)}")
         body = chance.randbytes(chance.randrange(100))
-        self.world.state.replies.put(slot, Stored("print", 201, body, self.at + DAY), self.at)
+        self.world.state.replies.put(slot, StoredResponse("print", 201, body, self.at + DAY), self.at)
 
 
 MOVES: list[Callable[[Player, random.Random], None]] = [

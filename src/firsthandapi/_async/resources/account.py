@@ -22,7 +22,7 @@ _API_KEY = (
 )
 
 
-class Account(Calls):
+class ClientMethods(Calls):
     """The methods of the client itself, which documents them."""
 
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:

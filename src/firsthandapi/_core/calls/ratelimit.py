@@ -198,7 +198,7 @@ class Permit(NamedTuple):
     probe: bool = False
 
 
-class Wait(NamedTuple):
+class Hold(NamedTuple):
     """No request may be sent for `seconds`. `for_reset`: only time changes that. `reported`: the seconds that the
     service reports, if these are more."""
 
@@ -248,7 +248,7 @@ class RequestBudget:
         self._probes: set[Permit] = set()
         self._probing_since = 0.0
 
-    def take(self, now: float) -> Permit | Wait:
+    def take(self, now: float) -> Permit | Hold:
         """Count one request, sent at `now` (monotonic seconds), or return how long to wait before the next try."""
         if self._known and self._left <= 0:
             wait = self._until_reset(now)
@@ -258,7 +258,7 @@ class RequestBudget:
             self._probes.clear()
         if self.is_shared and self._many_unanswered(now):
             # Each of the processes that share the window might have as many requests in flight.
-            return Wait(PATIENCE, for_reset=False)
+            return Hold(PATIENCE, for_reset=False)
         if self._known or self._unlimited:
             return self._go(now)
         if len(self._probes) < (self._first_probes if self.limit is None else 1):
@@ -267,7 +267,7 @@ class RequestBudget:
             return self._go(now, probe=True)
         patience = self._probing_since + (PATIENCE if self._left > 0 else LONGEST_WINDOW) - now
         if patience > 0:
-            return Wait(min(patience, PATIENCE), for_reset=False)
+            return Hold(min(patience, PATIENCE), for_reset=False)
         if self._left <= 0:
             # A new window has begun, and the requests that should have described it were lost.
             self._probing_since, self._left = now, self._most()
@@ -277,7 +277,7 @@ class RequestBudget:
         """Extra seconds for a wait; `jitter` is 0 to 1."""
         return min(seconds * _SPREAD, 1.0) * (1 - jitter) if self.is_shared else 0.0
 
-    def refused_for(self, now: float) -> Wait | None:
+    def refused_for(self, now: float) -> Hold | None:
         """The wait until the service accepts requests again, after a 429 or at a long limit; else None."""
         if not self._known or self._left > 0:
             return None
@@ -285,10 +285,10 @@ class RequestBudget:
         is_refused = self._refused_until > now or max(wait.seconds, wait.reported) > LONGEST_WINDOW
         return wait if is_refused and wait.seconds > 0 else None
 
-    def _until_reset(self, now: float) -> Wait:
+    def _until_reset(self, now: float) -> Hold:
         ends = max(self._end_of_window(), self._refused_until)
         reported = self._reported_ends - now if self._reported_ends > ends else 0.0
-        return Wait(ends - now, for_reset=True, reported=reported)
+        return Hold(ends - now, for_reset=True, reported=reported)
 
     def release(self, permit: Permit) -> None:
         """Uncount a request that another budget counts."""
@@ -417,7 +417,7 @@ class RequestBudgets:
             self._by_endpoint[endpoint] = budget
         return budget
 
-    def take(self, endpoint: str, now: float) -> Permit | Wait:
+    def take(self, endpoint: str, now: float) -> Permit | Hold:
         """As `RequestBudget.take`."""
         budget = self.of(endpoint)
         if not self._is_learned(budget):

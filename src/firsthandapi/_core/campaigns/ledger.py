@@ -34,7 +34,7 @@ from .campaign import (
 
 
 @dataclass(frozen=True)
-class Order:
+class CampaignOrder:
     """One order of a campaign: its record, and what the buyer has decided about its files.
 
     Attributes:
@@ -163,17 +163,17 @@ class Order:
         words = {name: value for name, value in self.request.items() if name not in NOT_WORDS}
         return fits(words, request)
 
-    def with_(self, **changes: Any) -> Order:
+    def with_(self, **changes: Any) -> CampaignOrder:
         """The same with these fields of its record."""
         return replace(self, record=replace(self.record, **changes))
 
-    def bought(self, job: ShownJob) -> Order:
+    def bought(self, job: ShownJob) -> CampaignOrder:
         """The same with the job that its key has bought: another machine may have sent it for more or fewer files."""
         request = {**self.request, **_request_in(job)}
         is_another = not fits(job, self.request) and _is_order(request)
         return (self.with_(request=request) if is_another else self).seen(job)
 
-    def seen(self, job: ShownJob, listed: int = 0) -> Order:
+    def seen(self, job: ShownJob, listed: int = 0) -> CampaignOrder:
         """The same with its job as the service shows it now, and the most files that its list has shown.
 
         A count that lags behind the list would have files ordered again that came. A refund is believed of a cancelled
@@ -199,7 +199,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class CampaignLedger:
     """All orders of a campaign, in the order in which they were made.
 
     Attributes:
@@ -209,13 +209,13 @@ class Ledger:
     """
 
     campaign: str
-    orders: tuple[Order, ...] = ()
-    forgotten: tuple[Order, ...] = ()
+    orders: tuple[CampaignOrder, ...] = ()
+    forgotten: tuple[CampaignOrder, ...] = ()
 
     @cached_property
-    def by_label(self) -> dict[str, tuple[Order, ...]]:
+    def by_label(self) -> dict[str, tuple[CampaignOrder, ...]]:
         """The orders of each label."""
-        labels: dict[str, list[Order]] = {}
+        labels: dict[str, list[CampaignOrder]] = {}
         for order in self.orders:
             labels.setdefault(order.label, []).append(order)
         return {label: tuple(orders) for label, orders in labels.items()}
@@ -267,17 +267,17 @@ class Ledger:
         keys = (order_key(self.campaign, self.first_label(label), n) for n in itertools.count())
         return next(refused, None) or next(key for key in keys if key not in self.keys)
 
-    def of(self, label: str) -> tuple[Order, ...]:
+    def of(self, label: str) -> tuple[CampaignOrder, ...]:
         """The orders of a label."""
         return self.by_label.get(label, ())
 
-    def with_jobs(self, jobs: Sequence[ShownJob]) -> Ledger:
+    def with_jobs(self, jobs: Sequence[ShownJob]) -> CampaignLedger:
         """The same with the jobs that the service shows now, newest first, each at the order that bought it.
 
         A job of the campaign that no order has bought is one more: a ledger restored from a copy does not know it.
         """
         by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
-        orders: list[Order] = []
+        orders: list[CampaignOrder] = []
         job_ids = set(self.job_ids)
         for order in self.orders:
             if order.job is not None:
@@ -299,7 +299,7 @@ class Ledger:
         ]
         return replace(self, orders=(*orders, *unknown))
 
-    def without_found(self, began: float, server_began: float | None) -> Ledger:
+    def without_found(self, began: float, server_began: float | None) -> CampaignLedger:
         """The same after a search of all jobs, begun then, that has found none for the orders without one."""
         orders = [
             order
@@ -309,12 +309,12 @@ class Ledger:
         ]
         return replace(self, orders=tuple(orders))
 
-    def with_moved(self, moved: Mapping[str, str]) -> Ledger:
+    def with_moved(self, moved: Mapping[str, str]) -> CampaignLedger:
         """The same with each former label become the one that it has moved to.
         Raises InvalidArgumentError: two labels that have orders would become one.
         """
         firsts: dict[str, str] = {}
-        orders: list[Order] = []
+        orders: list[CampaignOrder] = []
         for order in self.orders:
             label = moved.get(order.label, order.label)
             if firsts.setdefault(label, order.first_label) != order.first_label and label in moved.values():
@@ -333,14 +333,14 @@ class Ledger:
 
     def with_files(
         self, files: Mapping[str, Mapping[str, str]], decided: Decided | None = None, *, unique: bool = True
-    ) -> Ledger:
+    ) -> CampaignLedger:
         """The same with what the files are counted for: those of the bytes of another one, of which the first counts,
         those that are excluded, and those that have another label.
         `files`: by job, the SHA-256 of each file by its id.
         """
         decided = Decided() if decided is None else decided
         met: set[str] = set()
-        orders: list[Order] = []
+        orders: list[CampaignOrder] = []
         lost = self._lost(files, decided)
         for order in self.orders:
             duplicates, excluded, moved = 0, list[str | None](), Counter[str]()
@@ -380,19 +380,19 @@ class Ledger:
             counts.update(order.moved)
         return counts
 
-    def with_order(self, number: int, order: Order | None) -> Ledger:
+    def with_order(self, number: int, order: CampaignOrder | None) -> CampaignLedger:
         """The same with an order in its place, at the end, or without the one that was there."""
         new = () if order is None else (order,)
         return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
 
 
-def ledger_of(records: Iterable[OrderRecord]) -> Ledger | None:
+def ledger_of(records: Iterable[OrderRecord]) -> CampaignLedger | None:
     """The ledger of a campaign's records; None if there are none. They are in the order in which they were sent."""
-    orders = [Order(record) for record in records if _is_of_a_campaign(record)]
+    orders = [CampaignOrder(record) for record in records if _is_of_a_campaign(record)]
     if not orders:
         return None
     orders.sort(key=lambda order: (order.record.first_sent_at or 0.0, order.key))
-    return Ledger(
+    return CampaignLedger(
         str(campaign_of(orders[0].request)),
         tuple(order for order in orders if not order.record.forgotten),
         tuple(order for order in orders if order.record.forgotten),
@@ -413,7 +413,7 @@ def _is_order(request: Mapping[str, Any]) -> bool:
     return all(type(request.get(name)) is int and request[name] > 0 for name in names)
 
 
-def may_hide(spec: Spec, ledger: Ledger, unmarked: Collection[ShownJob]) -> bool:
+def may_hide(spec: Spec, ledger: CampaignLedger, unmarked: Collection[ShownJob]) -> bool:
     """Whether jobs without metadata may be those of lost orders: the service shows none of an order that is known, or,
     where none is known, such jobs ask for what each of several labels does."""
     jobs = [order.job for order in ledger.orders if order.job is not None]
@@ -471,7 +471,7 @@ def _shared(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> dict[bool, s
     A job that does not show its description may be of anything.
     """
     labels: dict[bool, set[str]] = {}
-    for order in Ledger(campaign).with_jobs(jobs).orders:
+    for order in CampaignLedger(campaign).with_jobs(jobs).orders:
         label = spec.moved.get(order.label, order.label)
         if (request := spec.jobs.get(label)) is not None:
             same = "description" in order.request and order.has_words_of(request)
@@ -495,13 +495,13 @@ def _ambiguous(spec: Spec, campaigns: Mapping[str, set[str]], *, same: bool) -> 
     )
 
 
-def _found(job: ShownJob) -> Order | None:
+def _found(job: ShownJob) -> CampaignOrder | None:
     """The order that bought a job; None if the job does not say."""
     label, key = text_in_metadata(job, LABEL_METADATA), key_of(job)
     request = _request_in(job)
     if not is_label(label) or key is None or not _is_order(request):
         return None
-    return Order(OrderRecord("order", key, request, _created(job), label=label)).seen(job)
+    return CampaignOrder(OrderRecord("order", key, request, _created(job), label=label)).seen(job)
 
 
 def _created(job: ShownJob) -> float:

@@ -26,7 +26,7 @@ from firsthandapi._core.orders.refusals import forgetting
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 from .campaign import Spec, kinds_in
-from .ledger import Ledger, Order
+from .ledger import CampaignLedger, CampaignOrder
 
 # Orders in a row that brought nothing.
 _MOST_IN_VAIN = 3
@@ -138,13 +138,13 @@ class Planner:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._known: dict[str, tuple[tuple[Order, ...], int, LabelPlan]] = {}
+        self._known: dict[str, tuple[tuple[CampaignOrder, ...], int, LabelPlan]] = {}
 
-    def labels(self, ledger: Ledger) -> list[LabelPlan]:
+    def labels(self, ledger: CampaignLedger) -> list[LabelPlan]:
         """How far each label is."""
         return [self._label(label, ledger) for label in dict.fromkeys((*self.spec.jobs, *ledger.by_label))]
 
-    def plan(self, ledger: Ledger) -> CampaignPlan:
+    def plan(self, ledger: CampaignLedger) -> CampaignPlan:
         """The plan of a campaign."""
         spec, labels = self.spec, self.labels(ledger)
         orders: list[PlannedOrder] = []
@@ -168,7 +168,7 @@ class Planner:
                 spent -= _held(ledger, orders[-1])
         return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
 
-    def _label(self, label: str, ledger: Ledger) -> LabelPlan:
+    def _label(self, label: str, ledger: CampaignLedger) -> LabelPlan:
         orders, moved = ledger.of(label), ledger.moved.get(label, 0)
         old_orders, old_moved, plan = self._known.get(label, ((), -1, None))
         is_same = len(orders) == len(old_orders) and all(map(is_, orders, old_orders))
@@ -178,27 +178,27 @@ class Planner:
         return plan
 
 
-def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
+def make_plan(spec: Spec, ledger: CampaignLedger) -> CampaignPlan:
     """The plan of a campaign."""
     return Planner(spec).plan(ledger)
 
 
-def to_send(spec: Spec, ledger: Ledger) -> frozenset[str]:
+def to_send(spec: Spec, ledger: CampaignLedger) -> frozenset[str]:
     """The keys of the unconfirmed orders that are sent again."""
     labels = (state for state in Planner(spec).labels(ledger) if state.label in spec.jobs)
     return frozenset(order.key for state in labels for order in _to_send(state, ledger.of(state.label)))
 
 
-def _to_send(label: LabelPlan, orders: Iterable[Order]) -> list[Order]:
+def _to_send(label: LabelPlan, orders: Iterable[CampaignOrder]) -> list[CampaignOrder]:
     """The unconfirmed orders of a label that it still needs."""
-    lost: list[Order] = []
+    lost: list[CampaignOrder] = []
     for order in orders:
         if order.is_lost and sum(lost_order.files for lost_order in lost) < label.missing:
             lost.append(order)
     return lost
 
 
-def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
+def next_orders(spec: Spec, ledger: CampaignLedger) -> list[PlannedOrder]:
     """The next orders; none if nothing more is needed or fits into the budget. Once they are made, ask again.
     Raises SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
     """
@@ -229,7 +229,7 @@ def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
     return replacements
 
 
-def _held(ledger: Ledger, order: PlannedOrder) -> int:
+def _held(ledger: CampaignLedger, order: PlannedOrder) -> int:
     """How much of the cost of a planned order is spent already: what was refused may have been bought, and this one has
     its key. What is beyond stays spent."""
     refused = next((entry for entry in ledger.of(order.label) if entry.is_refused), None)
@@ -245,7 +245,7 @@ def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
     return {**spec.jobs[order.label], "files_needed": order.files}
 
 
-def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -> None:
+def check_unconfirmed(spec: Spec, ledger: CampaignLedger, max_spend_cents: int | None) -> None:
     """Refuse to send an order again that may never have arrived, if it costs more than is allowed by now.
     Raises SpendLimitError: there is such an order. Nothing may be ordered.
     """
@@ -260,7 +260,7 @@ def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -
             raise _unconfirmed(order, "max_spend_cents", cost, max_spend_cents)
 
 
-def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
+def _unconfirmed(order: CampaignOrder, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
     return SpendLimitError(
         f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {order.key}, "
         f"had no response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: "
@@ -270,7 +270,7 @@ def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> 
     )
 
 
-def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
+def check_kinds(spec: Spec, ledger: CampaignLedger) -> str | None:
     """What is wrong if the media of the spec are not those that the campaign has ordered; None if they are."""
     ordered = {order.label: order.request for order in ledger.orders}
     requests = {label: request for label, request in ordered.items() if request.get("accepted_formats")}
@@ -344,7 +344,7 @@ def in_vain(plan: CampaignPlan) -> str | None:
     )
 
 
-def _planned(spec: Spec, label: str, files: int, orders: Sequence[Order]) -> PlannedOrder:
+def _planned(spec: Spec, label: str, files: int, orders: Sequence[CampaignOrder]) -> PlannedOrder:
     changed = _changed(orders[-1].request, spec.jobs[label]) if orders else ()
     return PlannedOrder(label, files, files * _price(spec, label), changed)
 
@@ -356,7 +356,7 @@ def _changed(old_request: Mapping[str, Any], new_request: Mapping[str, Any]) -> 
     return tuple(name for name in names if name != "files_needed")
 
 
-def _label(label: str, spec: Spec, orders: Sequence[Order], moved: int) -> LabelPlan:
+def _label(label: str, spec: Spec, orders: Sequence[CampaignOrder], moved: int) -> LabelPlan:
     request = spec.jobs.get(label)
     files_needed = 0 if request is None else int(request["files_needed"])
     counted = sum(order.counted(unique=spec.unique) for order in orders) + moved
@@ -382,7 +382,7 @@ def _label(label: str, spec: Spec, orders: Sequence[Order], moved: int) -> Label
     )
 
 
-def _never_ordered(spec: Spec, ledger: Ledger, order: PlannedOrder) -> int:
+def _never_ordered(spec: Spec, ledger: CampaignLedger, order: PlannedOrder) -> int:
     """How many files of a planned order replace nothing."""
     ordered = sum(
         entry.files for entry in ledger.of(order.label) if not entry.is_refused and not entry.record.is_free

@@ -261,7 +261,7 @@ def record_of(
     name: str,
     *,
     job_id: str,
-    origin: Origin,
+    origin: RowOrigin,
     label: str | None = None,
     size_bytes: int | None = None,
     sha256: str | None = None,
@@ -296,19 +296,19 @@ def record_of(
     )
 
 
-class Origin(NamedTuple):
+class RowOrigin(NamedTuple):
     """Where files come from: the columns `environment` and `server` of those that nobody has simulated."""
 
     environment: str | None
     server: str
 
 
-def origin_of(config: Config) -> Origin:
+def origin_of(config: Config) -> RowOrigin:
     """Where the files that a client reads come from."""
-    return Origin({"live": "live", "test": "sandbox"}.get(config.environment), config.origin.url)
+    return RowOrigin({"live": "live", "test": "sandbox"}.get(config.environment), config.origin.url)
 
 
-def columns_of_file(file: Any, origin: Origin) -> dict[str, Any]:
+def columns_of_file(file: Any, origin: RowOrigin) -> dict[str, Any]:
     """The columns about the origin of a file that the `File` object has, or whoever has read it."""
     # Whatever a server sends there, the row can be read again.
     credentials = file.content_credentials

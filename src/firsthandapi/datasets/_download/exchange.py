@@ -42,7 +42,7 @@ class _Reader(io.BufferedReader):
         """Stay open: `http.client` closes it after each response, and the connection serves the next one."""
 
 
-class Connection(io.RawIOBase):
+class DownloadSocket(io.RawIOBase):
     """A connected socket, as `http.client.HTTPResponse` reads it: each byte in time. `timeout` is that for a head, and
     between two bytes of a body; `waits` is called when the thread begins to wait for the network, and returns whether
     to call it the next time.
@@ -151,7 +151,7 @@ class Session:
         self.buffer = bytearray(BUFFER_BYTES)
         self.waiting = False
         self._waits = waits
-        self._idle: dict[Origin, Connection] = {}
+        self._idle: dict[Origin, DownloadSocket] = {}
 
     def get(self, address: Address, headers: list[tuple[str, str]]) -> Response:
         """Ask for `address`: the response with its head read.
@@ -168,7 +168,7 @@ class Session:
                     self.network.drop(connection.link)
             link, route = self.network.connect(address.origin, self._begin_to_wait)
             response = self._ask(
-                Connection(link, route, self.network.timeout, self._begin_to_wait), address, headers
+                DownloadSocket(link, route, self.network.timeout, self._begin_to_wait), address, headers
             )
             assert response is not None  # noqa: S101 # of a new connection
             return response
@@ -176,7 +176,7 @@ class Session:
             self.waiting = False
 
     def _ask(
-        self, connection: Connection, address: Address, headers: list[tuple[str, str]]
+        self, connection: DownloadSocket, address: Address, headers: list[tuple[str, str]]
     ) -> Response | None:
         """The response; None if a used connection was closed before any of it came, as happens to idle ones."""
         try:
@@ -208,7 +208,7 @@ class Session:
         self.waiting = True
         return self._waits()
 
-    def keep(self, connection: Connection) -> None:
+    def keep(self, connection: DownloadSocket) -> None:
         """Keep a connection for the next request to its origin."""
         if len(self._idle) >= _MOST_IDLE:
             self.close()
@@ -233,7 +233,9 @@ class Response:
         MalformedResponseError: a header is malformed, or the body's length is uncertain.
     """
 
-    def __init__(self, session: Session, connection: Connection, response: http.client.HTTPResponse) -> None:
+    def __init__(
+        self, session: Session, connection: DownloadSocket, response: http.client.HTTPResponse
+    ) -> None:
         self.status = response.status
         self.headers: dict[str, str] = {}
         for name, value in response.headers.raw_items():

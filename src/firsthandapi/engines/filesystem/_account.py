@@ -21,7 +21,14 @@ from firsthandapi._base.names import file_name_on_disk
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.download import Wanted, is_too_old
-from firsthandapi._core.rows.manifest import MANIFEST, Origin, completed, manifest_line, origin_of, record_of
+from firsthandapi._core.rows.manifest import (
+    MANIFEST,
+    RowOrigin,
+    completed,
+    manifest_line,
+    origin_of,
+    record_of,
+)
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.engines._submissions import columns_of
 from firsthandapi.errors import (
@@ -50,17 +57,17 @@ _STILL_THERE = 10
 OnCopied = Callable[[int, int], object]
 
 # fsspec makes a file system per thread. Apart, each would list each job, and spend the key's requests by itself.
-_accounts: weakref.WeakValueDictionary[tuple[str, str], Account] = weakref.WeakValueDictionary()
+_accounts: weakref.WeakValueDictionary[tuple[str, str], Catalog] = weakref.WeakValueDictionary()
 
 
-def account_of(client: FirstHandClient) -> Account:
+def account_of(client: FirstHandClient) -> Catalog:
     """The account that `client` reaches, with the client of the first that reached it."""
     config = client._config  # pyright: ignore[reportPrivateUsage] # of one house
     # An account that is not taken closes its client as it goes.
-    return _accounts.setdefault((fingerprint(config.api_key), config.base_url), Account(client))
+    return _accounts.setdefault((fingerprint(config.api_key), config.base_url), Catalog(client))
 
 
-class Account:
+class Catalog:
     """The jobs and files of an API key. Any thread may call it."""
 
     def __init__(self, client: FirstHandClient) -> None:
@@ -401,7 +408,7 @@ def id_in(value: str, path: str) -> str:
         raise FileNotFoundError(path) from None
 
 
-def _row(job_id: str, name: str, file: File, origin: Origin, columns: Mapping[str, Any]) -> bytes:
+def _row(job_id: str, name: str, file: File, origin: RowOrigin, columns: Mapping[str, Any]) -> bytes:
     """A row of the manifest. Size and SHA-256 are the service's: nothing was downloaded, nothing verified. They are
     null if it promises none."""
     record = completed(record_of(file, name, job_id=job_id, origin=origin), columns)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     USUAL_LIMIT,
+    Hold,
     RateLimit,
     RequestBudget,
-    Wait,
     asked_to_hold,
     believed_hold,
     seconds_to_reset,
@@ -147,7 +147,7 @@ _LEAVE = "redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[2], ARGV[
 
 
 @dataclass(frozen=True)
-class Permit:
+class SharedPermit:
     """A request may be sent.
 
     Attributes:
@@ -181,7 +181,7 @@ class SharedBudget:
         self._member = ""
         self._pid = 0
 
-    def take(self, key: str) -> Permit | float:
+    def take(self, key: str) -> SharedPermit | float:
         """A permit, or the seconds after which to ask again.
         Raises RateLimitError: the service would refuse the request for longer than a minute.
         """
@@ -207,17 +207,17 @@ class SharedBudget:
             else:
                 self._returned(key)
                 if granted:
-                    return Permit(value)
+                    return SharedPermit(value)
                 # A process that waits shows that it lives.
                 return min(value / 1000, _SHOW_UP)
         return self._take_alone(key)
 
-    def _take_alone(self, key: str) -> Permit | float:
+    def _take_alone(self, key: str) -> SharedPermit | float:
         with self._lock:
             answer = self._alone.setdefault(key, RequestBudget()).take(time.monotonic())
-        if isinstance(answer, Wait):
+        if isinstance(answer, Hold):
             return min(answer.seconds, _SHOW_UP) if answer.for_reset else _TURN
-        return Permit(None, answer)
+        return SharedPermit(None, answer)
 
     def _known(self, key: str) -> list[Any]:
         remaining, ends = self._last.get(key, (0, -math.inf))
@@ -232,7 +232,7 @@ class SharedBudget:
             except self._failures as error:
                 self._warn(error)
 
-    def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
+    def learn(self, key: str, permit: SharedPermit, response: ApiResponse | None, *, sent: bool) -> None:
         """The outcome of a request."""
         if stands_still(response):
             # As if it had not been sent: otherwise, the refused ones would use up a window, which then ends by itself.

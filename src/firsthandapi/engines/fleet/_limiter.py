@@ -12,7 +12,7 @@ from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 
-from ._budget import Permit, SharedBudget
+from ._budget import SharedBudget, SharedPermit
 
 
 class RedisRateLimiter:
@@ -35,14 +35,14 @@ class RedisRateLimiter:
         self._budget = SharedBudget(url, prefix, options)
         self._lines: dict[str, Line] = {}
 
-    def acquire(self, key: str, *, timeout: float | None) -> Permit:
+    def acquire(self, key: str, *, timeout: float | None) -> SharedPermit:
         """Wait until a request may be sent, in order of arrival: see `RateLimiter`."""
         ends = None if timeout is None else time.monotonic() + timeout
         with self._lines.setdefault(key, Line()).join() as waiter:
             while not waiter.first:
                 waiter.wait(_left(ends))
             try:
-                while not isinstance(answer := self._budget.take(key), Permit):
+                while not isinstance(answer := self._budget.take(key), SharedPermit):
                     seconds_left = _left(ends)
                     time.sleep(answer if seconds_left is None else min(answer, seconds_left))
             except BaseException:
@@ -50,7 +50,7 @@ class RedisRateLimiter:
                 raise
             return answer
 
-    def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
+    def observe(self, key: str, permit: SharedPermit, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request: see `RateLimiter`."""
         self._budget.learn(key, permit, response, sent=sent)
 
@@ -69,14 +69,14 @@ class AsyncRedisRateLimiter:
         self._budget = SharedBudget(url, prefix, options)
         self._lines: dict[str, AsyncLine] = {}
 
-    async def acquire(self, key: str, *, timeout: float | None) -> Permit:
+    async def acquire(self, key: str, *, timeout: float | None) -> SharedPermit:
         """Wait until a request may be sent, in order of arrival: see `RateLimiter`."""
         ends = None if timeout is None else time.monotonic() + timeout
         with self._lines.setdefault(key, AsyncLine()).join() as waiter:
             while not waiter.first:
                 await waiter.wait(_left(ends))
             try:
-                while not isinstance(answer := await run_blocking(self._budget.take, key), Permit):
+                while not isinstance(answer := await run_blocking(self._budget.take, key), SharedPermit):
                     seconds_left = _left(ends)
                     await anyio.sleep(answer if seconds_left is None else min(answer, seconds_left))
             except BaseException:
@@ -84,7 +84,9 @@ class AsyncRedisRateLimiter:
                 raise
             return answer
 
-    async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
+    async def observe(
+        self, key: str, permit: SharedPermit, response: ApiResponse | None, *, sent: bool
+    ) -> None:
         """Learn the result of a request: see `RateLimiter`."""
         await run_blocking(self._budget.learn, key, permit, response, sent=sent)
 

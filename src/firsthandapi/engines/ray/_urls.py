@@ -15,7 +15,7 @@ from firsthandapi._base.masking import Secret
 from firsthandapi._base.names import disk_key, file_name_on_disk
 from firsthandapi._core.files.download import is_too_old
 from firsthandapi._core.files.kinds import folder_of, is_mixed
-from firsthandapi._core.rows.manifest import Origin, Record, completed, origin_of, record_of
+from firsthandapi._core.rows.manifest import Record, RowOrigin, completed, origin_of, record_of
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.engines._submissions import columns_of
 from firsthandapi.types import File
@@ -131,7 +131,7 @@ class Urls:
         return not url or is_too_old(expires_at, now=time.time())
 
 
-def _row(job_id: str, file: File, origin: Origin, *, mixed: bool, taken: set[str]) -> Record:
+def _row(job_id: str, file: File, origin: RowOrigin, *, mixed: bool, taken: set[str]) -> Record:
     subfolder = folder_of(file.content_type, mixed=mixed)
     name = file_name_on_disk(file.id, file.content_type)
     if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
