@@ -280,15 +280,15 @@ def test_what_is_decided_while_another_one_is_carried_out_is_too(
 ) -> None:
     """Whoever has the folder looks again after that, a run too: a loader sees nothing that is excluded."""
     twin, late = Dataset.open(four_signs.path), ["file_stop1", "file_stop2"]
-    settle = _decisions.settle
+    carry_out = _decisions.carry_out
 
     def and_decide(*args: Any) -> None:
-        settle(*args)
+        carry_out(*args)
         if late:
             twin.exclude(late.pop(0))
 
-    monkeypatch.setattr(_decisions, "settle", and_decide)
-    monkeypatch.setattr("firsthandapi.datasets._folder.settle", and_decide)
+    monkeypatch.setattr(_decisions, "carry_out", and_decide)
+    monkeypatch.setattr("firsthandapi.datasets._folder.carry_out", and_decide)
     four_signs.exclude("file_stop0")
     assert on_disk(four_signs.path)[1] == {"data/yield/file_yield0.jpg"}
     late.append("file_yield0")
@@ -302,7 +302,7 @@ def test_what_another_process_has_carried_out_meanwhile_stays_so(
     """What is carried out are the decisions as they are once the folder is locked: no file moves back and forth."""
     four_signs.exclude("file_stop1")
     twins, seen = [Dataset.open(four_signs.path)], []
-    lock, settle = LocalWriter.lock, _decisions.settle
+    lock, carry_out = LocalWriter.lock, _decisions.carry_out
 
     def late(writer: LocalWriter) -> bool:
         if twins:
@@ -310,11 +310,11 @@ def test_what_another_process_has_carried_out_meanwhile_stays_so(
         return lock(writer)
 
     def and_look(*args: Any) -> None:
-        settle(*args)
+        carry_out(*args)
         seen.append(on_disk(four_signs.path)[1])
 
     monkeypatch.setattr(LocalWriter, "lock", late)
-    monkeypatch.setattr(_decisions, "settle", and_look)
+    monkeypatch.setattr(_decisions, "carry_out", and_look)
     four_signs.exclude("file_stop0")
     assert len(seen) == 2
     assert all("data/stop/file_stop1.jpg" in names for names in seen)

@@ -203,7 +203,7 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
         page._done.set()
         raise ConfigurationError("another program has it open")
 
-    monkeypatch.setattr(Dataset, "_settle", refuse)
+    monkeypatch.setattr(Dataset, "_carry_out", refuse)
     monkeypatch.setattr(app, "ReviewPage", lambda *_, **__: page)
     page._decide({"action": "exclude", "ids": [dataset.records[0].file_id]})
     with pytest.raises(ConfigurationError, match="has it open"):
@@ -583,7 +583,7 @@ def test_all_files_go_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_an_accept_moves_nothing(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the rows are neither read nor written again."""
     monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
-    monkeypatch.setattr(Dataset, "_settle", lambda _: pytest.fail("it was carried out"))
+    monkeypatch.setattr(Dataset, "_carry_out", lambda _: pytest.fail("it was carried out"))
     with reviewing(dataset) as client:
         client.post("decisions", json={"action": "accept", "ids": [dataset.records[0].file_id]})
     assert len(dataset.decisions) == 1

@@ -489,7 +489,7 @@ class Campaigning(Collecting):
         """Read the list of jobs when it is due, unless a job is known to be finished; then the new files of each job
         that has more files."""
         pacer = next(iter(self._followed.values()))
-        await self._settle(0, lambda: pacer.reader.due)
+        await self._wait_for_downloads(0, lambda: pacer.reader.due)
         if await self._finish():
             return
         followed = self._followed.values()
@@ -570,9 +570,9 @@ class Campaigning(Collecting):
         async with ended(batches) as pages:
             async for files in pages:
                 await run_blocking(self._downloads.add, files, task.source)
-                await self._settle(MOST_PENDING, None)
+                await self._wait_for_downloads(MOST_PENDING, None)
 
-    async def _settle(self, most: int, until: Callable[[], float] | None) -> None:
+    async def _wait_for_downloads(self, most: int, until: Callable[[], float] | None) -> None:
         """Wait until at most `most` downloads are pending, or until the time `until`."""
         clock = self._transport.clock
         while True:

@@ -319,7 +319,7 @@ class Collecting(Calls):
         source = Source(job.id, mixed, origin_of(self._transport.config), folder.label)
         reported: Progress | None = None
 
-        async def settle(most: int, until: float | None) -> None:
+        async def wait_for_downloads(most: int, until: float | None) -> None:
             """Wait until at most `most` downloads are pending, or until the time `until`."""
             nonlocal reported
             while True:
@@ -348,10 +348,10 @@ class Collecting(Calls):
                     async for files in rounds:
                         if files:
                             await run_blocking(downloads.add, files, source)
-                            await settle(MOST_PENDING, None)
+                            await wait_for_downloads(MOST_PENDING, None)
                         else:
-                            await settle(0, clock.monotonic() + HEAD_EVERY)
-                await settle(0, None)
+                            await wait_for_downloads(0, clock.monotonic() + HEAD_EVERY)
+                await wait_for_downloads(0, None)
             except FirstHandError as error:
                 error.failures = downloads.failures(following.failures)
                 raise

@@ -490,7 +490,7 @@ class Campaigning(Collecting):
         """Read the list of jobs when it is due, unless a job is known to be finished; then the new files of each job
         that has more files."""
         pacer = next(iter(self._followed.values()))
-        self._settle(0, lambda: pacer.reader.due)
+        self._wait_for_downloads(0, lambda: pacer.reader.due)
         if self._finish():
             return
         followed = self._followed.values()
@@ -571,9 +571,9 @@ class Campaigning(Collecting):
         with ended(batches) as pages:
             for files in pages:
                 run_blocking(self._downloads.add, files, task.source)
-                self._settle(MOST_PENDING, None)
+                self._wait_for_downloads(MOST_PENDING, None)
 
-    def _settle(self, most: int, until: Callable[[], float] | None) -> None:
+    def _wait_for_downloads(self, most: int, until: Callable[[], float] | None) -> None:
         """Wait until at most `most` downloads are pending, or until the time `until`."""
         clock = self._transport.clock
         while True:

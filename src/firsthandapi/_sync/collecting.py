@@ -318,7 +318,7 @@ class Collecting(Calls):
         source = Source(job.id, mixed, origin_of(self._transport.config), folder.label)
         reported: Progress | None = None
 
-        def settle(most: int, until: float | None) -> None:
+        def wait_for_downloads(most: int, until: float | None) -> None:
             """Wait until at most `most` downloads are pending, or until the time `until`."""
             nonlocal reported
             while True:
@@ -347,10 +347,10 @@ class Collecting(Calls):
                     for files in rounds:
                         if files:
                             run_blocking(downloads.add, files, source)
-                            settle(MOST_PENDING, None)
+                            wait_for_downloads(MOST_PENDING, None)
                         else:
-                            settle(0, clock.monotonic() + HEAD_EVERY)
-                settle(0, None)
+                            wait_for_downloads(0, clock.monotonic() + HEAD_EVERY)
+                wait_for_downloads(0, None)
             except FirstHandError as error:
                 error.failures = downloads.failures(following.failures)
                 raise

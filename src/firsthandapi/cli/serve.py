@@ -18,7 +18,7 @@ from .mock_server import Lines
 from .options import Log, Port, argument, cents, local_folder, option
 from .output import can_show, command
 from .pages import group
-from .settings import PREFIX, settle
+from .settings import PREFIX, set_defaults
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def serve(
             "File with these options, such as port: 8080; by default, serve.yaml or serve.toml in DIR.",
             envvar=f"{PREFIX}CONFIG",
             is_eager=True,
-            callback=settle,
+            callback=set_defaults,
         ),
     ] = None,
     max_picture_mb: Annotated[int, _megabytes("Maximum size of a picture.")] = 50,
@@ -255,7 +255,7 @@ def _introduce(service: Service, folder: Path) -> None:
 
 def _compare_notice(service: Service) -> None:
     consents = service.site.reception.consents
-    if consents is None and service.access.is_settled("notice"):
+    if consents is None and service.access.has_value("notice"):
         typer.echo(
             "A study was served from here: pass --study FILE, or its people cannot open /me.", err=True
         )

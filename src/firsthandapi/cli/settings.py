@@ -17,7 +17,7 @@ FILES = ("serve.yaml", "serve.yml", "serve.toml", "serve.json")
 _EXAMPLE = "port: 8080"
 
 
-def settle(context: typer.Context, config: Path | None) -> Path | None:
+def set_defaults(context: typer.Context, config: Path | None) -> Path | None:
     """Make the values of a file and of the environment the defaults of a command; the callback of `--config`.
     Raises ConfigurationError: a name is unknown, or a value is none for its option.
     """
@@ -27,19 +27,19 @@ def settle(context: typer.Context, config: Path | None) -> Path | None:
     for name in ("config", "help"):
         options.pop(name, None)
     config = _found(context.params.get("folder")) if config is None else config
-    settled: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     if config is not None:
         for name, value in read_spec(config, _EXAMPLE).items():
             option = _known(f"{config}: {name}", name, options, "")
             if option.metavar == "FILE" and isinstance(value, str):
                 value = str(config.parent / value)  # noqa: PLW2901 - beside the file, as its author means it
-            settled[name] = _checked(context, f"{config}: {name}", option, value)
+            defaults[name] = _checked(context, f"{config}: {name}", option, value)
     for variable, value in sorted(os.environ.items()):
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and value and name != "config":
             option = _known(variable, name, options, PREFIX)
-            settled[name] = _checked(context, variable, option, value)
-    context.default_map = {**(context.default_map or {}), **settled}
+            defaults[name] = _checked(context, variable, option, value)
+    context.default_map = {**(context.default_map or {}), **defaults}
     return config
 
 

@@ -34,7 +34,7 @@ from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.types._base import fitting
 
-from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
+from ._decisions import carry_out_rest, decided_in, hidden_in, relabeled, write_down
 from ._folder import Folder
 from ._manifest import Manifest, all_manifests, key_of, no_collector
 from ._orders import OrderRecords, labels_of
@@ -493,7 +493,7 @@ class Dataset(Rows):
                 labels = self._labels_here(OrderRecords(self._store).all().values(), places.values())
             decided = write_down(self._store, decisions, labels, self._as_written)
             if action != "accept":  # which moves nothing
-                decided = settle_rest(self._store, [*places.values()], Decided())
+                decided = carry_out_rest(self._store, [*places.values()], Decided())
         finally:
             manifests = [manifest for manifest in places.values() if manifest.records]
             self._load(self._orders, manifests, decided_in(self._store) if decided is None else decided)
@@ -520,7 +520,7 @@ class Dataset(Rows):
         reason: str | None = None,
         by: str | None = None,
     ) -> tuple[Decided, list[Decision]]:
-        """Write decisions down, for `_settle` to carry out. Returns all of the folder, and those that are new.
+        """Write decisions down, for `_carry_out` to carry out. Returns all of the folder, and those that are new.
         `baseline`: those of the folder as last read.
         """
         decisions = self._checked(action, which, label, reason, by)
@@ -532,14 +532,14 @@ class Dataset(Rows):
         decided = write_down(self._store, decisions, labels, baseline)
         return decided, [note for note in decided.decisions[-len(decisions) :] if note.at == decisions[0].at]
 
-    def _settle(self) -> None:
+    def _carry_out(self) -> None:
         """Carry out what was written down, unless a run has the folder: it does when it ends. `_catch_up` shows the
         result."""
         manifests = [copy.copy(manifest) for manifest in self._places(self._orders)]
-        settle_rest(self._store, manifests, Decided())
+        carry_out_rest(self._store, manifests, Decided())
         self._manifests = manifests
 
-    def _is_settled(self) -> bool:
+    def _is_carried_out(self) -> bool:
         """Whether all decisions are carried out, as far as the folder was read."""
         excluded, included = self._decided.excluded, self._decided.included
         return not (

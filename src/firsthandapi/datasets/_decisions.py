@@ -103,7 +103,7 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
     return Manifest(store, f"{EXCLUDED}/{manifest.subfolder}".rstrip("/"))
 
 
-def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decided:
+def carry_out_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decided:
     """Carry out new decisions if the folder is not locked. Otherwise the process that locks it does, and checks again
     when it unlocks the folder. Returns the decisions as last read."""
     while len((decided := decided_in(store)).decisions) > len(done.decisions):
@@ -116,13 +116,13 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decid
             for manifest in manifests:
                 manifest.read()
             done = spelled(store, decided, manifests)
-            settle(store, manifests, done)
+            carry_out(store, manifests, done)
         finally:
             writer.release()
     return decided
 
 
-def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
+def carry_out(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
     """Carry out the remaining decisions. The caller holds the lock of the folder. After a crash at any point, the same
     call does the rest: a file moves before its row, so a row that differs from the decisions shows what is left to do.
     `manifests`: those of the folder, read.

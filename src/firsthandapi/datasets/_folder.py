@@ -34,7 +34,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._consents import consents_in, keep_consents
 from ._copying import at_once, copied
-from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
+from ._decisions import carry_out, carry_out_rest, decided_in, hidden_in, spelled, write_down
 from ._local import Local
 from ._manifest import Manifest, Source, all_manifests
 from ._opinions import keep_opinions
@@ -79,7 +79,7 @@ class Folder:
         if not self._writer.lock():
             return False
         try:
-            self._settle()
+            self._carry_out()
         except BaseException:
             self._writer.release()
             raise
@@ -96,12 +96,12 @@ class Folder:
         finally:
             self.close()
 
-    def _settle(self) -> None:
+    def _carry_out(self) -> None:
         self.decided = decided_in(self._store)
         if self.decided.decisions:
             manifests = self._manifests_now()
             self.decided = spelled(self._store, self.decided, manifests)
-            settle(self._store, manifests, self.decided)
+            carry_out(self._store, manifests, self.decided)
             self._before = dict(zip(PLACES, manifests, strict=True))
 
     def stop(self) -> None:
@@ -117,13 +117,13 @@ class Folder:
                 for manifest in self._manifests.values():
                     manifest.close()
                 if self._locked:
-                    self._settle()  # what was decided in the meantime
+                    self._carry_out()  # what was decided in the meantime
                 for manifest in self._manifests.values():
                     manifest.remove_empty()
         finally:
             self._writer.release()
         if self._locked:
-            settle_rest(self._store, all_manifests(self._store), self.decided)
+            carry_out_rest(self._store, all_manifests(self._store), self.decided)
 
     @property
     def manifests(self) -> list[Manifest]:

@@ -100,7 +100,7 @@ class Sender:
                 while len(queue) > 1:
                     queue.pop()
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until no attempt is in progress."""
         with self._idle:
             self._idle.wait_for(lambda: not self._queues)
@@ -115,7 +115,7 @@ class Sender:
                     return
                 delivery, at = queue[0]
             attempt = self._attempt(delivery, at)
-            # Before it leaves the queue, because `settle` waits for what this schedules.
+            # Before it leaves the queue, because `wait_until_idle` waits for what this schedules.
             self._report(delivery, attempt)
             with self._idle:
                 if queue:

@@ -207,7 +207,7 @@ class BundledServer:
             self._app.base_url = self.public_url
             self._http.start()
             self._sender.start()
-            self.clock.start(self._sender.settle)
+            self.clock.start(self._sender.wait_until_idle)
         return self
 
     def stop(self) -> None:

@@ -44,7 +44,7 @@ class Clock:
         self._runner = threading.RLock()  # whoever holds it runs events
         self._thread: threading.Thread | None = None
         self._stopping = False
-        self._settle: Callable[[], None] = lambda: None
+        self._wait_until_idle: Callable[[], None] = lambda: None
         self.moves: deque[tuple[float, float, float]] = deque(maxlen=1000)
 
     @property
@@ -147,9 +147,9 @@ class Clock:
                 self._frozen = None
             then()
 
-    def start(self, settle: Callable[[], None]) -> None:
-        """Let time flow. `advance` calls `settle` to wait for the work of other threads."""
-        self._settle = settle
+    def start(self, wait_until_idle: Callable[[], None]) -> None:
+        """Let time flow. `advance` calls `wait_until_idle` to wait for the work of other threads."""
+        self._wait_until_idle = wait_until_idle
         self._stopping = False
         self._thread = threading.Thread(target=self._flow, name="firsthandapi-clock", daemon=True)
         self._thread.start()
@@ -177,7 +177,7 @@ class Clock:
                 target = min(target, self._frozen or 0)
             due = self._next_due()
             if due is None or due > (self._frozen or 0):
-                self._settle()  # attempts in progress may schedule something earlier
+                self._wait_until_idle()  # attempts in progress may schedule something earlier
                 due = self._next_due()
             if due is None or due > target:
                 self._frozen = target

@@ -195,7 +195,7 @@ class ReviewPage:
         self._decided_at = 0.0
         # The time of the newest decision that moves a file, and of the newest one whose file was moved: a review that
         # was killed may have left some.
-        self._moves_at, self._moved_at = 0.0 if dataset._is_settled() else time.monotonic(), 0.0
+        self._moves_at, self._moved_at = 0.0 if dataset._is_carried_out() else time.monotonic(), 0.0
         # In a large folder, all rows are written again, which slows the page down.
         self._idle_seconds = 0.0
         # Decisions are written in the order in which they arrived.
@@ -259,7 +259,7 @@ class ReviewPage:
         moves_at = self._moves_at
         if moves_at > self._moved_at:
             dataset = copy.copy(self._read.dataset)
-            dataset._settle()
+            dataset._carry_out()
             self._moved_at = moves_at
             self._read_again(dataset)
 
@@ -307,10 +307,10 @@ class ReviewPage:
             history.setdefault(decision.file_id, []).append(decision)
         return _Read(dataset, {row.file_id: row for row in rows if self._has(row.file_id)}, history)
 
-    def _read_again(self, settled: Dataset | None = None) -> _Read:
+    def _read_again(self, decided: Dataset | None = None) -> _Read:
         """All rows, with those that a run has brought, and what others have decided; or those of a copy."""
         with self._reading:
-            dataset = settled or copy.copy(self._read.dataset)
+            dataset = decided or copy.copy(self._read.dataset)
             if dataset._has_changed():
                 dataset._catch_up()
                 self._read = self._state_of(dataset)

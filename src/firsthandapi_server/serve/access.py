@@ -220,7 +220,7 @@ class Access:
         """A random secret of the server, which survives restarts."""
         return self._first(name, secrets.token_bytes(32))
 
-    def settled(self, name: str, value: str) -> str:
+    def first_value(self, name: str, value: str) -> str:
         """A value that the first call decides; later calls return the first value."""
         return self._first(name, value.encode()).decode()
 
@@ -240,8 +240,8 @@ class Access:
         rows = self.look("SELECT value FROM secrets WHERE name = ?", name)
         return bytes(rows[0][0]).decode() if rows else otherwise
 
-    def is_settled(self, name: str) -> bool:
-        """Whether `settled` has stored this value."""
+    def has_value(self, name: str) -> bool:
+        """Whether `first_value` has stored this value."""
         return bool(self.look("SELECT 1 FROM secrets WHERE name = ?", name))
 
     @contextmanager

@@ -166,7 +166,7 @@ def _brought(
     with closing(Access(part / FILE)) as access:
         if news := bucket.read(_NEWS):
             learn(access, news, head["at"])
-        storage = access.settled("storage", "")
+        storage = access.first_value("storage", "")
 
     def bring(name: str, _size: int) -> Path:
         path = place(part / FILES, name)

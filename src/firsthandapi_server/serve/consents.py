@@ -95,7 +95,7 @@ class Consents:
         self._access = access
         self._study = study
         self.passports = Passports(access)
-        self._notice = access.settled("notice", f"notice_{secrets.token_hex(8)}")
+        self._notice = access.first_value("notice", f"notice_{secrets.token_hex(8)}")
 
     def of(self, worker: str) -> dict[str, str] | None:
         """What the files of this person say of it, if they agreed to the notice of today and have not withdrawn."""

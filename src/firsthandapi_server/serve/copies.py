@@ -92,14 +92,14 @@ def tell(access: Access) -> None:
 
 def unmark(access: Access) -> None:
     """A server starts from a copy: it is one no longer, and nothing is copied over it."""
-    if access.is_settled(backup.MARK):
+    if access.has_value(backup.MARK):
         with access.transaction() as rows:
             rows.execute("DELETE FROM secrets WHERE name = ?", (backup.MARK,))
 
 
 def _server(access: Access, at: float) -> str:
     """Which server this is, whatever its folder is called."""
-    return access.settled("server", new_id("srv_", at))
+    return access.first_value("server", new_id("srv_", at))
 
 
 def _remember(access: Access, copies: Sequence[tuple[str, float]], *, is_new: bool = True) -> None:

@@ -41,7 +41,7 @@ class Deciding:
         self._access = access
         self._program = program
         # Nobody foresees what people will look at.
-        self._secret = access.settled("blind", secrets.token_hex())
+        self._secret = access.first_value("blind", secrets.token_hex())
         self._trusts: dict[Kind, Trust] = {}
         sql = (
             "SELECT version, media, bar, blind.stars, json_extract(ratings.stars, '$[0]') FROM blind "

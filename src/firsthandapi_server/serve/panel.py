@@ -323,7 +323,7 @@ class Panel:
     def _book(self, rated: Attempt, ratings: Sequence[Rating], at: float) -> None:
         submission = self._world.state.submissions.get(rated[0])
         if submission is None or (submission.status, submission.attempt) != ("pending_score", rated[1]):
-            self.ratings.settle(ratings)
+            self.ratings.mark_decided(ratings)
             if submission is not None:  # a kill may have come before
                 self._learn(submission, at)
             return

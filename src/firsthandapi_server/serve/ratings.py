@@ -191,7 +191,7 @@ class Ratings:
         )
         return self._access.look(sql, overlap, reviewer)
 
-    def settle(self, ratings: Iterable[Rating]) -> None:
+    def mark_decided(self, ratings: Iterable[Rating]) -> None:
         """Record that ratings no longer wait: their submission is decided, or was tried again."""
         ids = [(rating.id,) for rating in ratings]
         if ids:

@@ -97,7 +97,7 @@ class Resuming:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
         with self._world.lock:
-            self._settle_submitted()
+            self._finish_submitted()
             self._tidy(self._world.clock.now())
 
     def routes(self) -> Iterable[Route]:
@@ -309,7 +309,7 @@ class Resuming:
                 for part in parts:
                     self._remove(part)
             raise
-        await asyncio.to_thread(self._settle, parts)
+        await asyncio.to_thread(self._mark_submitted, parts)
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Resuming:
         self._open.pop(part.id, None)
         self._receiving.release(part.id)
 
-    def _settle(self, parts: Iterable[Part]) -> None:
+    def _mark_submitted(self, parts: Iterable[Part]) -> None:
         """Keep for a day that parts were submitted. Their names are the submission's, and must go when it is erased."""
         for part in parts:
             self._write(replace(part, name="", fields={}, metadata=""))
@@ -419,13 +419,13 @@ class Resuming:
             if path.name.partition(".")[0] not in self._parts:
                 replacing.remove(path)
 
-    def _settle_submitted(self) -> None:
-        """Settle what an earlier start has submitted, and was killed before it said so: its bytes and its name must go
+    def _finish_submitted(self) -> None:
+        """Mark what an earlier start has submitted, and was killed before it said so: its bytes and its name must go
         when the file is erased."""
         for part in self._all():
             if not self._is_whole(part):
                 continue
-            # Of its group, some may be settled.
+            # Of its group, some may be marked.
             parts = self._together(part) or [
                 member
                 for member in self._all()
@@ -433,7 +433,7 @@ class Resuming:
             ]
             job = self._world.state.jobs.get(part.job)
             if job is not None and self._receiving.is_done(job, part.worker, _act(parts)):
-                self._settle([part])
+                self._mark_submitted([part])
 
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""

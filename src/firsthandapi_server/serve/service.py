@@ -182,7 +182,7 @@ class Service:
             self.tokens: dict[Role, str] = {}
             self.first = self._first_start(credit_cents, keys_file)
             is_open = True
-            self.access.settled(_STARTED, "yes")
+            self.access.first_value(_STARTED, "yes")
             unmark(self.access)
             self.programs: list[Program] = []
             if process is not None:
@@ -252,7 +252,7 @@ class Service:
 
     def _storage(self, folder: Path, url: str | None, chosen: Storage | None) -> Storage | None:
         """The storage that the first start chose; a different one would not have its files."""
-        place = self.access.settled("storage", url or "")
+        place = self.access.first_value("storage", url or "")
         if url is not None and url.rstrip("/") != place.rstrip("/"):
             raise ConfigurationError(
                 f"--storage differs from that of the first start, {place or 'which is the folder itself'}: leave it out"
@@ -305,7 +305,7 @@ class Service:
     def _left(self, folder: Path) -> str | None:
         """A trace of an earlier start in the folder, or None. With a trace, an empty database means a lost one."""
         remains = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
-        remains += ["tokens"] if self.access.is_settled(_STARTED) else []
+        remains += ["tokens"] if self.access.has_value(_STARTED) else []
         return " and ".join(remains) or None
 
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
@@ -431,7 +431,7 @@ def erase(folder: Path, access: Access, subject: str) -> bool:
 
 def kept_storage(access: Access, folder: Path) -> Storage | None:
     """The storage that the first start chose; None for the folder itself."""
-    url = access.settled("storage", "")
+    url = access.first_value("storage", "")
     return BucketStorage(url, folder / UPLOADING) if url else None
 
 

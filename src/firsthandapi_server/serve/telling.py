@@ -136,7 +136,7 @@ class Teller:
         with reading(self._folder) as query:  # a connection of its own: it holds up nobody
             ((latest,),) = query("SELECT coalesce(max(position), 0) FROM audit")
             # The first time, it begins with what comes.
-            cursor = int(self._access.settled(_CURSOR, str(latest)))
+            cursor = int(self._access.first_value(_CURSOR, str(latest)))
             events = query(_HAPPENED, cursor, latest, _MOST)
         until = events[-1][0] if len(events) == _MOST else latest
         with self._access.transaction() as rows:

@@ -486,7 +486,7 @@ class KeptState(State):
             self._undo()
             raise
         for rows in self._grown:
-            rows.settle()
+            rows.confirm()
         gone = [file.source for file in self._dropped]
         for file in self._dropped:
             self._known["files"].pop(file.id, None)

@@ -77,7 +77,7 @@ class Rows(Generic[T]):
         self._store.appended(self, item, number)
         self._new.append(item)
 
-    def settle(self) -> None:
+    def confirm(self) -> None:
         """The appended items are kept now."""
         self._count = self._kept() + len(self._new)
         self._new.clear()
