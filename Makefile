@@ -217,6 +217,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/generate_fields.py --check
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_names.py
 	$(BIN)/zizmor --offline --quiet .github action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/*.yml
