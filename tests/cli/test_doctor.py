@@ -21,7 +21,7 @@ from firsthandapi._base.version import __version__
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi.cli.doctor import (
     Finding,
-    Reply,
+    Probe,
     _account,
     _clock,
     _disk,
@@ -278,7 +278,7 @@ def test_certificates_are_named_by_their_source(
 # --- what it makes of a response ----------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-GOOD = Reply(200, seconds=0.1, date=NOW, received=NOW)
+GOOD = Probe(200, seconds=0.1, date=NOW, received=NOW)
 
 
 def account(scopes: Sequence[str] | None, environment: str = "live", **headers: int) -> Finding:
@@ -288,7 +288,7 @@ def account(scopes: Sequence[str] | None, environment: str = "live", **headers: 
     return _account(replace(GOOD, response=ApiResponse(200, raw), me=me))[0]
 
 
-def later(ahead: float, **more: Any) -> Reply:
+def later(ahead: float, **more: Any) -> Probe:
     return replace(GOOD, received=NOW + timedelta(seconds=ahead), **more)
 
 
@@ -311,8 +311,8 @@ def later(ahead: float, **more: Any) -> Reply:
         (account(None, x_firsthandapi_credits_remaining=0), "warn"),
         (account(None, "test", x_firsthandapi_credits_remaining=0), "ok"),
         (_key("…", None, GOOD), "ok"),
-        (_key("fh_live_…", None, Reply(problem="refused")), "warn"),
-        (_service("https://x", Reply(problem="TLS failed", untrusted=True), proxied=False), "fail"),
+        (_key("fh_live_…", None, Probe(problem="refused")), "warn"),
+        (_service("https://x", Probe(problem="TLS failed", untrusted=True), proxied=False), "fail"),
         (_service("https://x", replace(GOOD, seconds=None), proxied=False), "ok"),
     ],
 )

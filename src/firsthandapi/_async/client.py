@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from firsthandapi._async.journal import Journal
-    from firsthandapi._async.resources.account import ClientMethods
+    from firsthandapi._async.resources.account import AccountCalls
     from firsthandapi._async.resources.api_keys import ApiKeys
     from firsthandapi._async.resources.audit_events import AuditEvents
     from firsthandapi._async.resources.billing import Billing
@@ -324,10 +324,10 @@ class AsyncFirstHandClient:
         return AuditEvents(self._transport)
 
     @cached_property
-    def _account(self) -> ClientMethods:
+    def _account(self) -> AccountCalls:
         with importing():
-            from firsthandapi._async.resources.account import ClientMethods
-        return ClientMethods(self._transport)
+            from firsthandapi._async.resources.account import AccountCalls
+        return AccountCalls(self._transport)
 
     @public
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:
@@ -420,11 +420,11 @@ class AsyncFirstHandClient:
         Contract: §2 "Account".
         """
         with importing():
-            from firsthandapi._async.resources.account import ClientMethods
+            from firsthandapi._async.resources.account import AccountCalls
         config = Config(api_key=None, base_url=_resolve_base_url(secret_or_none(base_url)))
         shared = Shared()
         try:
-            return await ClientMethods(Transport(config, shared)).signup(name=name, email=email, **options)
+            return await AccountCalls(Transport(config, shared)).signup(name=name, email=email, **options)
         finally:
             await shared.aclose()
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from firsthandapi._core.calls.attempt import Attempt
     from firsthandapi._sync.journal import Journal
-    from firsthandapi._sync.resources.account import ClientMethods
+    from firsthandapi._sync.resources.account import AccountCalls
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents
     from firsthandapi._sync.resources.billing import Billing
@@ -325,10 +325,10 @@ class FirstHandClient:
         return AuditEvents(self._transport)
 
     @cached_property
-    def _account(self) -> ClientMethods:
+    def _account(self) -> AccountCalls:
         with importing():
-            from firsthandapi._sync.resources.account import ClientMethods
-        return ClientMethods(self._transport)
+            from firsthandapi._sync.resources.account import AccountCalls
+        return AccountCalls(self._transport)
 
     @public
     def me(self, **options: Unpack[RequestOptions]) -> Identity:
@@ -421,11 +421,11 @@ class FirstHandClient:
         Contract: §2 "Account".
         """
         with importing():
-            from firsthandapi._sync.resources.account import ClientMethods
+            from firsthandapi._sync.resources.account import AccountCalls
         config = Config(api_key=None, base_url=_resolve_base_url(secret_or_none(base_url)))
         shared = Shared()
         try:
-            return ClientMethods(Transport(config, shared)).signup(name=name, email=email, **options)
+            return AccountCalls(Transport(config, shared)).signup(name=name, email=email, **options)
         finally:
             shared.close()
 

@@ -48,12 +48,12 @@ def live_table(console: Any, dest: str) -> Generator[Callable[[Progress], None]]
     """Show each `CampaignProgress` as a table that replaces the last."""
     from rich.live import Live
 
-    pace = Forecast()
+    forecast = Forecast()
     live = Live(f"{printable(dest)}: looking at the campaign", console=console, auto_refresh=False)
 
     def show(now: Any) -> None:
         live.update(
-            table_of(now, pace.words(time.monotonic(), now.files_done, now.files_total), console.width)
+            table_of(now, forecast.words(time.monotonic(), now.files_done, now.files_total), console.width)
         )
         live.refresh()
 
@@ -61,7 +61,7 @@ def live_table(console: Any, dest: str) -> Generator[Callable[[Progress], None]]
         yield show
 
 
-def table_of(now: Any, pace: str, width: int) -> Any:
+def table_of(now: Any, rate: str, width: int) -> Any:
     """The table: label, bar, files, stars, and spent."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -90,6 +90,6 @@ def table_of(now: Any, pace: str, width: int) -> Any:
         f"{dollars(now.spent_cents)} of {dollars(now.budget_cents)} spent",
         *([count_of(hidden, "more label")] if hidden else []),
         *([f"{now.files_failed:,} failed"] if now.files_failed else []),
-        *([pace] if pace else []),
+        *([rate] if rate else []),
     ]
     return Group(table, Text("  ".join(facts)))

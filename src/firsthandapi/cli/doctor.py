@@ -75,7 +75,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Probe:
     """What came of `GET /v1/me`. If all are None, it was not sent, or got no response."""
 
     status: int | None = None
@@ -142,7 +142,7 @@ def examine(dest: Path) -> list[Finding]:
     config = Config(api_key=key, base_url=base_url or DEFAULT_BASE_URL, timeout=_ATTEMPT, max_retries=0)
     proxy, proxy_problem = _tried(lambda: choose_proxy(config.origin, None))
     trust, trust_problem = _tried(_trust)
-    answer = Reply()
+    answer = Probe()
     if base_url is not None and proxy_problem is None and trust_problem is None:
         answer = _ask(config)
     return [
@@ -289,7 +289,7 @@ def _proxy(used: str | None, problem: str | None) -> Finding:
     return _ok("Proxy", used + (f" (set: {', '.join(names)})" if names else ""))
 
 
-def _service(url: str, answer: Reply, *, proxied: bool) -> Finding:
+def _service(url: str, answer: Probe, *, proxied: bool) -> Finding:
     topic = "Service"
     if answer.status is None and answer.problem is None:
         return _warn(topic, f"{url} not checked", _FIRST)
@@ -310,7 +310,7 @@ def _service(url: str, answer: Reply, *, proxied: bool) -> Finding:
     return _fail(topic, f"{url} responded{took}, but: {answer.problem}", advice)
 
 
-def _clock(answer: Reply) -> Finding:
+def _clock(answer: Probe) -> Finding:
     if answer.date is None or answer.received is None:
         text = "not checked: the service returned no time"
         return _warn("Clock", text, "synchronize the clock by NTP if in doubt")
@@ -326,7 +326,7 @@ def _clock(answer: Reply) -> Finding:
     return _fail("Clock", f"{text}: signed webhooks and download URLs seem too old or too new", advice)
 
 
-def _key(key: str | None, problem: str | None, answer: Reply) -> Finding:
+def _key(key: str | None, problem: str | None, answer: Probe) -> Finding:
     topic = "API key"
     if key is None:
         advice = "set FIRSTHAND_API_KEY to a key from the dashboard or `firsthandapi signup`"
@@ -344,7 +344,7 @@ def _key(key: str | None, problem: str | None, answer: Reply) -> Finding:
     return _ok(topic, f"{text}, accepted")
 
 
-def _account(answer: Reply) -> list[Finding]:
+def _account(answer: Probe) -> list[Finding]:
     findings: list[Finding] = []
     if answer.me is not None and (scopes := answer.me.scopes) is not None:
         text = ", ".join(scopes) or "none"
@@ -369,24 +369,24 @@ def _account(answer: Reply) -> list[Finding]:
     return findings
 
 
-def _ask(config: Config) -> Reply:
+def _ask(config: Config) -> Probe:
     """Call `GET /v1/me`; without a key, the 401 shows the same facts about the connection."""
-    answers: list[Reply] = []
-    asking = threading.Thread(target=lambda: answers.append(_answer(config)), daemon=True)
+    answers: list[Probe] = []
+    asking = threading.Thread(target=lambda: answers.append(_probe(config)), daemon=True)
     asking.start()
     asking.join(_PATIENCE)
-    return answers[0] if answers else Reply(problem=f"no response within {_PATIENCE:g} s")
+    return answers[0] if answers else Probe(problem=f"no response within {_PATIENCE:g} s")
 
 
-def _answer(config: Config) -> Reply:
-    from firsthandapi._sync.resources.account import ClientMethods
+def _probe(config: Config) -> Probe:
+    from firsthandapi._sync.resources.account import AccountCalls
     from firsthandapi._sync.transport import Shared, Transport
 
     shared = Shared()
     started = time.monotonic()
     status, problem, response, me = None, None, None, None
     try:
-        me = ClientMethods(Transport(config, shared)).me(timeout=None, extra_headers=None, extra_query=None)
+        me = AccountCalls(Transport(config, shared)).me(timeout=None, extra_headers=None, extra_query=None)
         status, response = 200, me.response
     except FirstHandApiError as error:
         status, response = error.status, error.response
@@ -394,11 +394,11 @@ def _answer(config: Config) -> Reply:
     except UnexpectedResponseError as error:
         status, problem = error.status, str(error)
     except FirstHandError as error:
-        return Reply(problem=str(error), untrusted=getattr(error, "untrusted", False))
+        return Probe(problem=str(error), untrusted=getattr(error, "untrusted", False))
     finally:
         seconds, received = time.monotonic() - started, datetime.now(UTC)
         shared.close()
-    return Reply(
+    return Probe(
         status,
         problem,
         seconds=seconds,

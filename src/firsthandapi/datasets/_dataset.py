@@ -976,7 +976,7 @@ class Dataset(Rows):
 class DatasetView(Rows):
     """Some rows of a dataset, such as those of a split or a filter. Files stay where they are.
 
-    A view obeys later decisions: it does not show excluded files, and shows their new label for relabeled ones.
+    A view that you already hold leaves out files excluded later, and shows the new label of relabeled ones.
 
     Attributes:
         name: the name of the view, such as `train`.

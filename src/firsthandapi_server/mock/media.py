@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
-from .scenes import SUBJECTS, Drawing, drawing, scene
+from .scenes import SUBJECTS, DrawnScene, drawing, scene
 
 __all__ = ["Media", "make"]
 
@@ -52,7 +52,7 @@ class _Order:
     width: int
     height: int
     seconds: float
-    scene: Drawing
+    scene: DrawnScene
 
     @property
     def mark(self) -> bytes:

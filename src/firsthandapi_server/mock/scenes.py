@@ -49,7 +49,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class DrawnScene:
     """One drawing: a subject, where it stands, and its colors; `tiles` are this picture's own."""
 
     subject: Subject
@@ -74,7 +74,7 @@ class Drawing:
         return [*scheme_colors(self.subject.name, self.scheme), *self.tiles]
 
 
-def scene(unique: str, subject: str | None = None) -> Drawing:
+def scene(unique: str, subject: str | None = None) -> DrawnScene:
     """The scene of a picture.
     `unique`: decides everything else.
     `subject`: one of `SUBJECTS`; None for any, as often indoors as outdoors.
@@ -95,7 +95,7 @@ def scene(unique: str, subject: str | None = None) -> Drawing:
         )
         for at in range(0, 3 * TILES, 3)
     )
-    return Drawing(SUBJECTS[subject], place, scheme, tiles)
+    return DrawnScene(SUBJECTS[subject], place, scheme, tiles)
 
 
 def subjects_of(text: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def note(
     """Add a row to the log in the database of people, as part of the caller's transaction.
 
     Args:
-        what: what was done, such as `token.created`; its first word decides in which filter it is shown.
+        kind: what was done, such as `token.created`; its first word decides in which filter it is shown.
         who: the id of whoever did it, `server`, or `command line`; None for a stranger.
         subject: the id of what it was done to.
         data: what else is worth knowing: no secret, and no name or word of a person.

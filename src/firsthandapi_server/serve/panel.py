@@ -315,7 +315,7 @@ class Panel:
     def book(self, at: float, submission: str | None = None) -> None:
         """Score what has enough ratings that can no longer be undone: one submission, or all.
 
-        A rating is settled only at the next look, when its score is surely kept.
+        A rating is marked as decided only at the next look, when its score is surely kept.
         """
         for attempt, ratings in self._open(submission).items():
             self._book(attempt, ratings, at)

@@ -131,7 +131,7 @@ class KeptState(State):
         self._dropped: list[File] = []
         self._due: list[tuple[float, Callable[[float], object]]] = []
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
-        self._settled: list[str] = []  # aborted uploads, likewise
+        self._aborted: list[str] = []  # aborted uploads, likewise
         # Names for uploads to come, which count as interrupted ones until they are owned.
         self._ahead: list[str] = []
         self._acts = 0
@@ -492,7 +492,7 @@ class KeptState(State):
             self._known["files"].pop(file.id, None)
         self._clear()
         self._soft.clear()
-        self._settled.clear()
+        self._aborted.clear()
         self._acts += 1
         self._schedule()
         for source in gone:
@@ -552,7 +552,7 @@ class KeptState(State):
                 rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
                 if isinstance(file.source, StoredSource):
                     rows.execute("INSERT OR IGNORE INTO loose VALUES (?)", (file.source.name,))
-            rows.executemany("DELETE FROM loose WHERE name = ?", [(name,) for name in self._settled])
+            rows.executemany("DELETE FROM loose WHERE name = ?", [(name,) for name in self._aborted])
             rows.execute("COMMIT")
         except BaseException:
             if rows.in_transaction:
@@ -628,7 +628,7 @@ class KeptState(State):
         except Exception:  # the next start tries again
             _log.exception("could not remove %s from the storage", name)
         else:
-            self._settled.append(name)
+            self._aborted.append(name)
 
     # --- small things that stay -----------------------------------------------------------------------------
 

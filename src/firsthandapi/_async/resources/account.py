@@ -22,7 +22,7 @@ _API_KEY = (
 )
 
 
-class ClientMethods(Calls):
+class AccountCalls(Calls):
     """The methods of the client itself, which documents them."""
 
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:

@@ -23,7 +23,7 @@ _API_KEY = (
 )
 
 
-class ClientMethods(Calls):
+class AccountCalls(Calls):
     """The methods of the client itself, which documents them."""
 
     def me(self, **options: Unpack[RequestOptions]) -> Identity:

@@ -57,17 +57,17 @@ _STILL_THERE = 10
 OnCopied = Callable[[int, int], object]
 
 # fsspec makes a file system per thread. Apart, each would list each job, and spend the key's requests by itself.
-_accounts: weakref.WeakValueDictionary[tuple[str, str], Catalog] = weakref.WeakValueDictionary()
+_accounts: weakref.WeakValueDictionary[tuple[str, str], AccountFiles] = weakref.WeakValueDictionary()
 
 
-def account_of(client: FirstHandClient) -> Catalog:
+def account_of(client: FirstHandClient) -> AccountFiles:
     """The account that `client` reaches, with the client of the first that reached it."""
     config = client._config  # pyright: ignore[reportPrivateUsage] # of one house
     # An account that is not taken closes its client as it goes.
-    return _accounts.setdefault((fingerprint(config.api_key), config.base_url), Catalog(client))
+    return _accounts.setdefault((fingerprint(config.api_key), config.base_url), AccountFiles(client))
 
 
-class Catalog:
+class AccountFiles:
     """The jobs and files of an API key. Any thread may call it."""
 
     def __init__(self, client: FirstHandClient) -> None:
