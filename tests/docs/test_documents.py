@@ -96,6 +96,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return Cli(monkeypatch, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", GROUPS, ids=lambda pages: "-".join(page.name for page in pages))
 def test_each_page_works_as_it_stands(
     pages: list[Page], tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from dataset.support import jobs_bought
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]

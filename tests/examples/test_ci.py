@@ -27,6 +27,8 @@ from dataset.support import folder_of
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 WORKFLOWS = sorted((EXAMPLES / "ci").glob("*.yml"))

@@ -20,6 +20,8 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 from processes import end_of, run_here, stopped, unmeasured
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 

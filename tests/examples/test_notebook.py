@@ -14,6 +14,8 @@ import pytest
 
 from firsthandapi._base.progress import AGENTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 

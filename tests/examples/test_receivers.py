@@ -30,6 +30,8 @@ from firsthandapi.types import WebhookEndpoint
 from firsthandapi.webhooks import sign
 from processes import free_port
 
+pytestmark = pytest.mark.slow
+
 WEBHOOKS = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 PATH = "/webhooks/firsthand"
 JOB_COMPLETED = '{"id":"%s","object":"event","type":"job.completed","data":{"job_id":"job_%s"}}'
