@@ -83,7 +83,7 @@ def test_an_attempt_pickles(connect: Connect) -> None:
     assert (copy.status, copy.number, str(copy.error)) == (None, 1, str(attempt.error))
     assert str(attempt).startswith("GET /v1/me FirstHandConnectionError ")
     with pytest.raises(AttributeError):
-        attempt.status = 200  # type: ignore[misc]
+        attempt.status = 200  # type: ignore[misc] # it is frozen
 
 
 def test_what_on_attempt_raises_is_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

@@ -144,7 +144,7 @@ def test_three_hundred_people(study: Study) -> None:
         consent_of = {file.submission.worker_id: file.source.details().more["consent_id"] for file in files}
         assert consent_of == dict(consents)
         on_disk = {path.name for path in (study.folder / "files").rglob("blob_*")}
-        assert on_disk == {file.source.name for file in files}  # type: ignore[attr-defined] # a Stored
+        assert on_disk == {file.source.name for file in files}  # type: ignore[attr-defined] # a StoredSource
 
 
 class Month:
@@ -296,7 +296,7 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
     erased = [content for worker in gone for content in month.contents[worker]]
     with month.world.lock:
         pictures = [row.files[0] for row in sent(month.service) if row.worker_id in gone]
-        blobs: set[str] = {file.source.name for file in pictures}  # type: ignore[attr-defined] # a Stored
+        blobs: set[str] = {file.source.name for file in pictures}  # type: ignore[attr-defined] # a StoredSource
     for file in pictures:
         assert judge.get(f"/review/media/{file.submission.id}/{file.id}?size=small").status_code == 200
     assert study.found(erased)

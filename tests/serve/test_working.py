@@ -254,7 +254,7 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
         answers = [*pool.map(lambda _: phone.shot(content, upload="ab" * 16).status_code, range(4))]
     assert answers == [200] * 4
     assert len(job.submissions) == 2
-    assert stored(server) >= {file.source.name for submission in job.submissions for file in submission.files}  # type: ignore[attr-defined] # a Stored
+    assert stored(server) >= {file.source.name for submission in job.submissions for file in submission.files}  # type: ignore[attr-defined] # a StoredSource
 
 
 def stored(server: Server) -> set[str]:
