@@ -409,7 +409,7 @@ def _counts(usage: Any, *names: str) -> tuple[int, int] | None:
     """The tokens in and out; None where a server of one's own does not count."""
     read, written = (getattr(usage, name, None) for name in names)
     is_counted = all(isinstance(count, int) and count >= 0 for count in (read, written))
-    return (read, written) if is_counted else None  # type: ignore[return-value]
+    return (read, written) if is_counted else None  # type: ignore[return-value] # two numbers, then
 
 
 def _usage_of(transcript: Any) -> Usage:
