@@ -23,7 +23,7 @@ from serve.conftest import write
 from serve.phones import Server, served
 from serve.test_upload_crashes import running
 
-from .harness import FILES, look_at, page_of, wait_for
+from .harness import FILES, NO_NETWORK, look_at, page_of, wait_for
 from .test_worker import PHONE, photo, send
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def queue_offline(page: Page, job: str, name: str) -> None:
 def ana_waits(browser: Browser, server: Server, secret: str | None = None) -> Iterator[tuple[Page, Job]]:
     """Ana's phone without a network, with a file that waits; and the job that it is for."""
     job = server.job(title="Signs", files_needed=9)
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, base_url=server.service.url, **PHONE) as page:
         sign_in(page, server, secret or token(server, "Ana"))
         page.context.set_offline(True)
         queue_offline(page, "Signs", "ana.jpg")
@@ -93,7 +93,7 @@ def test_a_day_far_from_a_network(browser: Browser, server: Server) -> None:
     """The pages open, also those of jobs that nobody has opened before; each takes pictures, says how many wait, and
     sends them once there is a network, hours later and after all pages were closed."""
     jobs = [server.job(title=title, files_needed=9) for title in ("Signs", "Doors")]
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, base_url=server.service.url, **PHONE) as page:
         page.clock.install()
         sign_in(page, server, token(server, "Ana"))
         persisted = "navigator.storage.persist = () => { window.asked = true; }"
@@ -262,7 +262,7 @@ def test_a_session_that_has_ended(browser: Browser, server: Server) -> None:
 def test_a_phone_that_is_full(browser: Browser, server: Server) -> None:
     """Files that the browser cannot keep are sent while the page stays open, and it says so."""
     job = server.job(title="Signs", files_needed=9)
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, base_url=server.service.url, **PHONE) as page:
         sign_in(page, server, token(server, "Ana"))
         page.context.set_offline(True)
         page.get_by_role("link", name="Signs").click()
@@ -288,7 +288,7 @@ def test_a_new_version_of_the_server(
     port = free_port()
     versions = "caches.keys().then(names => [...new Set(names.map(name => name.split(' ')[1]))])"
     study = write(tmp_path, join="invited")
-    with page_of(browser, expected="Failed to load", base_url=f"http://127.0.0.1:{port}", **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, base_url=f"http://127.0.0.1:{port}", **PHONE) as page:
         with served(tmp_path / "data", study=study, port=port) as server:
             server.job(title="Signs", files_needed=9)
             key = server.key
@@ -337,7 +337,7 @@ def test_a_passport_is_kept_by_nobody_but_its_owner(
     words = "caches.match('/me').then(kept => kept.text()).then(text => text.includes('passport-heading'))"
     with (
         served(tmp_path / "data", study=write(tmp_path)) as server,
-        page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page,
+        page_of(browser, expected=NO_NETWORK, base_url=server.service.url, **PHONE) as page,
     ):
         for role in ROLES:
             server.access.create(role, "Olu", server.service.clock.now())

@@ -11,7 +11,7 @@ from firsthandapi.testing import make
 from serve.conftest import first_of, write
 from serve.phones import JPEG, served
 
-from .harness import look_at, page_of
+from .harness import NO_NETWORK, look_at, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -58,9 +58,7 @@ def test_my_page_shows_and_sends_what_waits(browser: Browser, tmp_path: Path) ->
     language; until then it does not say that they have sent nothing."""
     with (
         served(tmp_path / "data", study=write(tmp_path)) as server,
-        page_of(
-            browser, viewport={"width": 360, "height": 740}, locale="ar", expected="Failed to load"
-        ) as page,
+        page_of(browser, viewport={"width": 360, "height": 740}, locale="ar", expected=NO_NETWORK) as page,
     ):
         job = server.job(title="Street signs", files_needed=9)
         page.goto(f"{server.service.url}/join")

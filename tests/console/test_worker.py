@@ -17,7 +17,7 @@ from firsthandapi_server.serve.bounds import BOUNDS
 from serve.phones import Server, served
 from server.test_cleaning import SECRET, exif, picture
 
-from .harness import EVIL, FILES, look_at, page_of, wait_for
+from .harness import EVIL, FILES, NO_NETWORK, look_at, page_of, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -203,7 +203,7 @@ def test_an_upload_goes_on_in_another_tab(browser: Browser, server: Server, tmp_
                 return
         route.continue_()
 
-    with page_of(browser, expected="Failed to load", **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, **PHONE) as page:
         page.context.route("**/uploads/*", cut)
         url = server.service.url + server.path(job)
         page.goto(url)
@@ -223,7 +223,7 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
     files that were chosen are there again."""
     job = server.job(files_needed=9)
     url = server.service.url + server.path(job)
-    with page_of(browser, expected="Failed to load", **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, **PHONE) as page:
         page.goto(url)
         page.context.set_offline(True)
         for name in ("a.jpg", "b.jpg", "c.jpg"):
@@ -255,7 +255,7 @@ def test_an_upload_that_is_removed_on_its_way(browser: Browser, server: Server) 
     storage: Any = server.world.state.storage._storage  # of the thumbnails
     folder = storage._folder.parent / "uploading"
     old_files = {*folder.iterdir()}
-    with at_work(browser, server, job, expected="Failed to load") as page:
+    with at_work(browser, server, job, expected=NO_NETWORK) as page:
         page.route("**/uploads/*", lambda route: route.request.method == "PATCH" or route.continue_())
         with page.expect_request(lambda request: request.method == "PATCH"):
             send(page, "a.jpg")
@@ -270,7 +270,7 @@ def test_an_upload_that_is_removed_on_its_way(browser: Browser, server: Server) 
 def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
     """An open page sends what waits as soon as there is a network; what the server refuses meanwhile is said there."""
     job, ended = server.job(files_needed=9), server.job(files_needed=9, title="Signs of another job")
-    with page_of(browser, expected="Failed to load", **PHONE) as page:
+    with page_of(browser, expected=NO_NETWORK, **PHONE) as page:
         for target in (job, ended):
             page.goto(server.service.url + server.path(target))
             page.context.set_offline(True)
@@ -298,7 +298,7 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
 def test_a_network_that_drops_after_the_last_response(browser: Browser, server: Server) -> None:
     """The page stays as it is, and takes the next picture, which waits; both are shown once there is a network."""
     job = server.job(files_needed=9)
-    with at_work(browser, server, job, expected="Failed to load") as page:
+    with at_work(browser, server, job, expected=NO_NETWORK) as page:
         page.route("**/w/*", lambda route: route.abort("internetdisconnected"))
         send(page, "a.jpg")
         page.get_by_text("Submitted. Its status is below").wait_for()
