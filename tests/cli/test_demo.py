@@ -27,7 +27,7 @@ def test_demo_shows_the_whole_job(shell: Cli, tmp_path: Path) -> None:
         "640x480",
         "its signature is valid",
         "job.completed",
-        "open the console of:\n\n  firsthandapi mock-server --speed 10",
+        "in a browser:\n\n  firsthandapi demo --console",
     ):
         assert part in run.out
     (folder,) = (tmp_path / "files").iterdir()

@@ -181,11 +181,18 @@ def test_what_cannot_be_is_refused(pytester: pytest.Pytester) -> None:
     @pytest.mark.firsthand(faults=[{"path": "/v1/jobs", "statsu": 503}])
     def test_effect(firsthand_server): pass
 
+    @pytest.mark.firsthand(faults=5)
+    def test_number(firsthand_server): pass
+
+    @pytest.mark.firsthand(faults=[503])
+    def test_numbers(firsthand_server): pass
+
     @pytest.mark.firsthand(live="no")
     def test_live(): pass
     """
     result, text = outcomes(pytester, code)
-    assert result == {"errors": 4}
+    assert result == {"errors": 6}
+    assert text.count('faults must be dicts, such as faults=[{"path": "/v1/jobs", "drop": "after"}]') >= 2
     for words in (
         "live must be True or False",
         "has no argument sped",

@@ -123,8 +123,8 @@ def demo(
             wait_for_stop()
             return
         say(
-            "\nTo watch jobs, requests, webhooks, and money in a browser, open the console of:\n\n"
-            f"  [bold]{escape(_program())} mock-server --speed 10[/bold]"
+            "\nTo watch jobs, requests, webhooks, and money in a browser:\n\n"
+            f"  [bold]{escape(_program())} demo --console[/bold]"
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -54,6 +54,8 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str], Any], Any, str]] = {
     "faults": ("linelist", _faults, (), "faults to add, as JSON: the arguments of faults.add"),
     "live": ("bool", _boolean, False, "whether a test may send a live API key beyond this machine"),
 }
+
+_EXAMPLE = '{"path": "/v1/jobs", "drop": "after"}'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -104,8 +106,12 @@ def _options(node: pytest.Item) -> dict[str, Any]:
     for name in ("workers", "live"):  # a text such as "no" would be true
         if not isinstance(options[name], bool):
             pytest.fail(f"@pytest.mark.firsthand: {name} must be True or False", pytrace=False)
-    if isinstance(options["faults"], Mapping):
-        options["faults"] = [options["faults"]]
+    faults: Any = options["faults"]
+    try:
+        # A single one may stand without its list.
+        options["faults"] = [dict(faults)] if hasattr(faults, "keys") else [dict(fault) for fault in faults]
+    except (TypeError, ValueError):
+        pytest.fail(f"firsthand: faults must be dicts, such as faults=[{_EXAMPLE}]", pytrace=False)
     return options
 
 
