@@ -69,6 +69,15 @@ def page_of(browser: Browser, *, expected: str | None = None, **options: Any) ->
         assert complaints == [], complaints  # not rewritten by pytest
 
 
+def agree(page: Page, button: str = "I agree, and join") -> None:
+    """Join the study of the page, once the page is there: its button comes after all that it asks."""
+    join = page.get_by_role("button", name=button)
+    join.wait_for()
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    join.click()
+
+
 def wait_for(page: Page, expression: str) -> None:
     """Wait for JavaScript to be true. `page.wait_for_function` asks from within the page, which its policy forbids."""
     wait_until(lambda: page.evaluate(expression))

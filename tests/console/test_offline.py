@@ -23,7 +23,7 @@ from serve.conftest import write
 from serve.phones import Server, served
 from serve.test_upload_crashes import running
 
-from .harness import FILES, NO_NETWORK, look_at, page_of, wait_for
+from .harness import FILES, NO_NETWORK, agree, look_at, page_of, wait_for
 from .test_worker import PHONE, photo, send
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def sign_in(page: Page, server: Server, secret: str) -> None:
     """By one's link, and agree where one has not; the browser keeps the pages from then on."""
     page.goto(f"{server.service.url}/sign-in?next=/me#{secret}")
-    page.wait_for_url("**/join*")
-    for box in page.get_by_role("checkbox").all():
-        box.check()
-    page.get_by_role("button", name="I agree, and join").click()
+    agree(page)
     page.wait_for_url("**/me")
     ready(page, 1 + len([job for job in server.world.state.jobs.values() if not job.is_terminal]))
 
@@ -63,6 +60,11 @@ def sign_in(page: Page, server: Server, secret: str) -> None:
 def ready(page: Page, count: int) -> None:
     """Wait until so many pages are kept."""
     wait_for(page, f"{PAGES}.then(pages => pages.length == {count})")
+
+
+def none_waits(page: Page) -> None:
+    """Wait until no file waits."""
+    wait_for(page, f"{FILES}.then(names => names.length == 0)")
 
 
 def token(server: Server, name: str) -> str:
@@ -120,31 +122,51 @@ def test_a_day_far_from_a_network(browser: Browser, server: Server) -> None:
         tab.get_by_text("Submitted.").wait_for()
         tab.locator("#files").get_by_text("2.jpg").wait_for()
         assert tab.get_by_text(NOTE).count() == 0
-        assert tab.evaluate(FILES) == []
+        none_waits(tab)
     assert [len(job.submissions) for job in jobs] == [2, 1]
+
+
+def killed(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def started(
+    playwright: Playwright, chromium: str | None, folder: Path
+) -> tuple[Browser, subprocess.Popen[bytes]]:
+    """A browser with a memory, as a program. On a busy machine, one that was killed before may take connections and
+    never answer: then it is started again."""
+    port = folder / "DevToolsActivePort"
+    options = [f"--user-data-dir={folder}", "--headless", "--no-sandbox", "--no-first-run"]
+    for attempts_left in (2, 1, 0):
+        port.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [str(chromium), *options, "--remote-debugging-port=0"],
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: port.exists() and port.read_text())
+            url = f"http://127.0.0.1:{port.read_text().split()[0]}"
+            return playwright.chromium.connect_over_cdp(url), process
+        except BaseException as error:
+            killed(process)
+            if not attempts_left or not isinstance(error, Exception):
+                raise
+    raise AssertionError
 
 
 @contextmanager
 def phone(playwright: Playwright, chromium: str | None, folder: Path) -> Iterator[tuple[Page, Browser, Any]]:
-    """A browser with a memory, as a program, which is killed in the end."""
-    port = folder / "DevToolsActivePort"
-    port.unlink(missing_ok=True)
-    options = [f"--user-data-dir={folder}", "--headless", "--no-sandbox", "--no-first-run"]
-    process = subprocess.Popen(
-        [str(chromium), *options, "--remote-debugging-port=0"],
-        start_new_session=True,
-        stderr=subprocess.DEVNULL,
-    )
+    """A browser with a memory, which is killed in the end."""
+    browser, process = started(playwright, chromium, folder)
     try:
-        wait_until(lambda: port.exists() and port.read_text())
-        browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port.read_text().split()[0]}")
         page = browser.contexts[0].new_page()
         page.set_default_timeout(30_000)
         yield page, browser, process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        killed(process)
 
 
 def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None, tmp_path: Path) -> None:
@@ -170,7 +192,7 @@ def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None
         page.locator("#waiting li").nth(1).wait_for()
         with running(tmp_path / "data", port=port):
             page.locator("#mine li").nth(1).wait_for()
-            assert page.evaluate(FILES) == []
+            none_waits(page)
     with Service(tmp_path / "data") as service:
         (job,) = service.world.state.jobs.values()
         assert [submission.files[0].original_filename for submission in job.submissions] == ["a.jpg", "b.jpg"]
@@ -217,14 +239,12 @@ def test_somebody_else_signs_in(browser: Browser, server: Server) -> None:
         page.goto(f"/sign-in?next=/me#{token(server, 'Ben')}")
         page.get_by_text("has files on this phone that are not sent yet.").wait_for()
         look_at(page, "sign-in-while-files-wait", 390, "light")
-        assert page.evaluate(PAGES) == []
+        ready(page, 0)
         assert page.evaluate(FILES) == ["ana.jpg"]
         page.get_by_role("button", name="Sign in as \u2068Ben\u2069").click()
-        for box in page.get_by_role("checkbox").all():
-            box.check()
-        page.get_by_role("button", name="I agree, and join").click()
+        agree(page)
         ready(page, 2)
-        wait_for(page, f"{FILES}.then(names => names.length == 0)")
+        none_waits(page)
 
 
 def test_whoever_deletes_their_data(browser: Browser, server: Server) -> None:
@@ -252,7 +272,7 @@ def test_a_session_that_has_ended(browser: Browser, server: Server) -> None:
         assert page.evaluate(FILES) == ["ana.jpg"]
         page.reload()
         page.get_by_label("Your token").wait_for()
-        wait_for(page, f"{PAGES}.then(pages => pages.length == 0)")
+        ready(page, 0)
         assert page.evaluate(FILES) == ["ana.jpg"]
         page.goto(f"/sign-in?next=/privacy#{secret}")  # each page sends it
         page.get_by_text("Submitted.").wait_for()
@@ -345,9 +365,7 @@ def test_a_passport_is_kept_by_nobody_but_its_owner(
 
         def joined() -> str:
             page.goto("/join")
-            for box in page.get_by_role("checkbox").all():
-                box.check()
-            page.get_by_role("button", name="I agree, and join").click()
+            agree(page)
             return page.locator("#passport").inner_text()
 
         def come_back(words: str) -> None:
@@ -383,7 +401,7 @@ def test_a_passport_is_kept_by_nobody_but_its_owner(
         page.context.set_offline(False)
         come_back(ana)
         ready(page, 2)
-        wait_for(page, f"{FILES}.then(names => names.length == 0)")
+        none_waits(page)
         page.context.unroute("**/uploads")
         page.reload()
         assert page.locator("#queue").is_hidden()

@@ -11,7 +11,7 @@ from firsthandapi.testing import make
 from serve.conftest import first_of, write
 from serve.phones import JPEG, served
 
-from .harness import NO_NETWORK, look_at, page_of
+from .harness import NO_NETWORK, agree, look_at, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,9 +30,7 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         page.goto(f"{server.service.url}/join")
         assert page.evaluate("document.documentElement.dir") == "rtl"
         look_at(page, "join-ar", 360, scheme)
-        for box in page.get_by_role("checkbox").all():
-            box.check()
-        page.get_by_role("button", name="أوافق وأنضم").click()
+        agree(page, "أوافق وأنضم")
         page.wait_for_url("**/me")
         look_at(page, "me-ar", 360, scheme)
         page.get_by_role("link", name="Street signs").click()
@@ -62,9 +60,7 @@ def test_my_page_shows_and_sends_what_waits(browser: Browser, tmp_path: Path) ->
     ):
         job = server.job(title="Street signs", files_needed=9)
         page.goto(f"{server.service.url}/join")
-        for box in page.get_by_role("checkbox").all():
-            box.check()
-        page.get_by_role("button", name="أوافق وأنضم").click()
+        agree(page, "أوافق وأنضم")
         page.get_by_role("link", name="Street signs").click()
         page.wait_for_url("**/w/*", wait_until="load")  # its scripts come over the network, too
         page.context.set_offline(True)
@@ -105,9 +101,7 @@ def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: P
     ):
         job = server.job(title="Street signs")
         page.goto(f"{server.service.url}/join")
-        for box in page.get_by_role("checkbox").all():
-            box.check()
-        page.get_by_role("button", name="I agree, and join").click()
+        agree(page)
         words = page.locator("#passport").inner_text()
         page.get_by_text("Continue on another device now").click()
         look_at(page, "passport", width, "light")
@@ -158,9 +152,7 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
     ):
         job = server.job(title="Street signs", files_needed=9)
         page.goto(f"{server.service.url}/join")
-        for box in page.get_by_role("checkbox").all():
-            box.check()
-        page.get_by_role("button", name="I agree, and join").click()
+        agree(page)
         page.get_by_role("link", name="Street signs").click()
         look_at(page, "work-task", 390, "light")
         page.get_by_role("button", name="Give me another task").click()
