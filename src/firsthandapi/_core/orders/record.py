@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from firsthandapi._base import loose_json
+from firsthandapi._base.ids import is_id
 from firsthandapi._base.masking import Secret
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.ratelimit import fingerprint
-from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -318,10 +318,8 @@ def _is_whole(record: OrderRecord) -> bool:
 
 def job_id_of(job: Any) -> str | None:
     """The id of a job, if it is one that can be asked for."""
-    try:
-        return check_id(loose_json.members(job).get("id"), "id")
-    except InvalidArgumentError:
-        return None
+    job_id = loose_json.members(job).get("id")
+    return job_id if isinstance(job_id, str) and is_id(job_id) else None
 
 
 def is_young(job: Mapping[str, Any], now: float) -> bool:
