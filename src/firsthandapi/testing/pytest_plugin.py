@@ -55,8 +55,6 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str], Any], Any, str]] = {
     "live": ("bool", _boolean, False, "whether a test may send a live API key beyond this machine"),
 }
 
-_EXAMPLE = '{"path": "/v1/jobs", "drop": "after"}'
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     typed = pytest.version_tuple >= (8, 4)
@@ -111,7 +109,8 @@ def _options(node: pytest.Item) -> dict[str, Any]:
         # A single one may stand without its list.
         options["faults"] = [dict(faults)] if hasattr(faults, "keys") else [dict(fault) for fault in faults]
     except (TypeError, ValueError):
-        pytest.fail(f"firsthand: faults must be dicts, such as faults=[{_EXAMPLE}]", pytrace=False)
+        words = 'firsthand: faults must be dicts, such as faults=[{"path": "/v1/jobs", "drop": "after"}]'
+        pytest.fail(words, pytrace=False)
     return options
 
 

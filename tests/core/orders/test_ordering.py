@@ -6,7 +6,7 @@ import itertools
 import pickle
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
@@ -64,7 +64,8 @@ HASHES = [request_hash(request) for request in REQUESTS]
 
 
 def changed(instance: Any, **changes: Any) -> Any:
-    """What `dataclasses.replace` does, which takes a third of a search where it looks at each of thirty fields."""
+    """What `replace` does, which takes a third of a search where it looks at each of thirty fields."""
+    assert changes.keys() <= vars(instance).keys()
     after = object.__new__(type(instance))
     vars(after).update(vars(instance), **changes)
     return after
@@ -579,9 +580,9 @@ def test_what_cannot_be_afforded_is_looked_for_and_not_posted(fresh: bool) -> No
     unaffordable = SpendLimitError("too dear", cost_cents=2, limit_cents=1)
     order = order_of(REQUESTS[0], "k", NOW, None)
     state = Known(REQUESTS[0], "k" if fresh else None, "spare", NOW, NOW, order, unaffordable=unaffordable)
-    state = learn(changed(state, fresh=fresh), LookFor("k"), Shown())
+    state = learn(replace(state, fresh=fresh), LookFor("k"), Shown())
     assert refused(state) == Refuse(unaffordable, forget=fresh)
-    bought = learn(changed(state, looked=False), LookFor("k"), Shown((JOB,)))
+    bought = learn(replace(state, looked=False), LookFor("k"), Shown((JOB,)))
     assert isinstance(next_command(bought), WriteDown)
 
 
@@ -589,9 +590,9 @@ def test_a_search_before_a_long_sleep_does_not_count() -> None:
     """The list may not have shown the job then, and the service may have forgotten its key since."""
     state = Known(REQUESTS[0], None, "spare", NOW, NOW, order_of(REQUESTS[0], "k", NOW, None))
     state = learn(state, LookFor("k"), Shown())
-    assert next_command(changed(state, now=NOW + 2 * HOUR)) == LookFor("k")
-    assert next_command(changed(state, now=NOW - 2 * HOUR)) == LookFor("k")
-    slept = changed(state, now=NOW + 2 * HOUR, searches=3)
+    assert next_command(replace(state, now=NOW + 2 * HOUR)) == LookFor("k")
+    assert next_command(replace(state, now=NOW - 2 * HOUR)) == LookFor("k")
+    slept = replace(state, now=NOW + 2 * HOUR, searches=3)
     assert "took more than an hour" in str(refused(slept).error)
 
 
@@ -605,7 +606,7 @@ def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int)
     error = str(refused(state).error)
     assert "may have bought job_1" in error
     assert "For a further job, run firsthandapi orders forget BOOK k" in error
-    for safe in (changed(state, record=young), changed(state, keeps_metadata=True)):
+    for safe in (replace(state, record=young), replace(state, keeps_metadata=True)):
         # What was corrected is written down first.
         assert isinstance(next_command(safe), WriteDown if asked else Post)
 
@@ -626,8 +627,8 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
         (None, ("job_1", "job_2"), "the folder of job_2; choose"),
         (None, tuple(f"job_{number}" for number in range(1, 6)), "the folder of job_2, job_3, job_4; choose"),
         (BOUGHT, (), None),
-        (changed(BOUGHT, job={"id": "job_2"}), (), "the folder of job_2; choose"),
-        (changed(BOUGHT, job=None), (), "run that collect call again"),
+        (replace(BOUGHT, job={"id": "job_2"}), (), "the folder of job_2; choose"),
+        (replace(BOUGHT, job=None), (), "run that collect call again"),
     ],
 )
 def test_where_a_job_may_be_downloaded_to(record: Any, rows_of: tuple[str, ...], words: str | None) -> None:
@@ -642,7 +643,7 @@ def test_a_pending_order_is_sent_as_it_was_written() -> None:
     request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
     folder = order_of(request, "k", NOW, None)
     state = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
-    assert next_command(changed(state, looked=True, looked_at=NOW)) == Post(folder, NOW)
+    assert next_command(replace(state, looked=True, looked_at=NOW)) == Post(folder, NOW)
 
 
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
@@ -682,7 +683,7 @@ def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     state = learn(state, post, api_error(ConflictError, 409, 1))
     search = next_command(state)
     assert search == LookFor("k")
-    page = changed(search, cursor="2")
+    page = replace(search, cursor="2")
     for job in (), ({"id": "job_1", "metadata": {KEY_METADATA: "k"}},):
         more = learn(state, search, Shown(job, page))
         assert next_command(more) == page
@@ -707,7 +708,7 @@ def test_a_refused_order_is_kept_and_sent_again(kind: Any, status: int, is_refus
     assert not command.forget
     assert state.record is not None
     assert (state.record.refused_at is not None) is is_refused
-    rerun = changed(began, record=state.record)
+    rerun = replace(began, record=state.record)
     assert next_command(rerun) == LookFor("fh-1")
     assert next_command(learn(rerun, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(state.record.with_job(JOB))
     retry = learn(rerun, LookFor("fh-1"), Shown())
@@ -777,7 +778,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     for fresh, request in ((False, 0), (False, 1), (True, 0)):
         folder = order_of(REQUESTS[0], "mine", NOW, None)
         state = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
-        command = refused(changed(state, fresh=fresh))
+        command = refused(replace(state, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
         assert command.forget is fresh
 
@@ -850,8 +851,8 @@ def test_a_search_begins_a_day_before_the_key_was_used(
     folder = order_of(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
     state = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
     assert next_command(state) == LookFor("key", since=since)
-    old_folder = changed(folder, first_sent_at=0.0)
-    assert next_command(changed(state, fresh=True)) == next_command(changed(state, record=old_folder))
+    old_folder = replace(folder, first_sent_at=0.0)
+    assert next_command(replace(state, fresh=True)) == next_command(replace(state, record=old_folder))
 
 
 def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
@@ -887,15 +888,15 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
     gone = api_error(NotFoundError, 404, 1)
     state = Known(REQUESTS[0], None, "spare", NOW, NOW, BOUGHT, gone=gone)
     assert next_command(state) == LookFor("key")
-    looked = changed(state, looked=True)
+    looked = replace(state, looked=True)
     second_job = {**JOB, "id": "job_2"}
-    assert next_command(changed(looked, found=(second_job,))) == WriteDown(BOUGHT.with_job(second_job))
+    assert next_command(replace(looked, found=(second_job,))) == WriteDown(BOUGHT.with_job(second_job))
     for jobs, key, words in (
         ((JOB,), None, "The list of jobs shows job_1"),
         ((), None, "post it again with a different folder"),
         ((), "key", "with a different folder and a different idempotency_key"),
     ):
-        command = refused(changed(looked, found=jobs, key=key))
+        command = refused(replace(looked, found=jobs, key=key))
         assert words in str(command.error)
         assert ("different idempotency_key" in str(command.error)) is (key is not None)
 
@@ -947,7 +948,7 @@ def test_a_refusal_of_a_new_key_costs_one_page(overrides: dict[str, Any], since:
     key = facts.pop("key")
     refused_post = Known({}, key, "k", NOW, NOW, order, sent=True, **facts)
     error = api_error(InsufficientCreditsError, 402, 1)
-    assert next_command(changed(refused_post, failure=error)) == LookFor("k", since=since)
+    assert next_command(replace(refused_post, failure=error)) == LookFor("k", since=since)
 
 
 def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -> None:
@@ -1005,7 +1006,7 @@ def test_a_derived_key_may_be_that_of_an_old_job_without_metadata() -> None:
 
     def after(served_at: float, **facts: Any) -> Any:
         walked = with_walk(
-            changed(state, **facts), Walk(NOW).after(Shown(unmarked=(row,), served_at=served_at))
+            replace(state, **facts), Walk(NOW).after(Shown(unmarked=(row,), served_at=served_at))
         )
         return next_command(learn(walked, next_command(walked), Shown()))
 
