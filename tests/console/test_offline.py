@@ -132,35 +132,34 @@ def killed(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def started(
-    playwright: Playwright, chromium: str | None, folder: Path
+def opened(
+    playwright: Playwright, chromium: str | None, folder: Path, attempts: int = 3
 ) -> tuple[Browser, subprocess.Popen[bytes]]:
     """A browser with a memory, as a program. On a busy machine, one that was killed before may take connections and
     never answer: then it is started again."""
     port = folder / "DevToolsActivePort"
     options = [f"--user-data-dir={folder}", "--headless", "--no-sandbox", "--no-first-run"]
-    for attempts_left in (2, 1, 0):
-        port.unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [str(chromium), *options, "--remote-debugging-port=0"],
-            start_new_session=True,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until(lambda: port.exists() and port.read_text())
-            url = f"http://127.0.0.1:{port.read_text().split()[0]}"
-            return playwright.chromium.connect_over_cdp(url), process
-        except BaseException as error:
-            killed(process)
-            if not attempts_left or not isinstance(error, Exception):
-                raise
-    raise AssertionError
+    port.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [str(chromium), *options, "--remote-debugging-port=0"],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: port.exists() and port.read_text())
+        url = f"http://127.0.0.1:{port.read_text().split()[0]}"
+        return playwright.chromium.connect_over_cdp(url), process
+    except BaseException as error:
+        killed(process)
+        if attempts == 1 or not isinstance(error, Exception):
+            raise
+    return opened(playwright, chromium, folder, attempts - 1)
 
 
 @contextmanager
 def phone(playwright: Playwright, chromium: str | None, folder: Path) -> Iterator[tuple[Page, Browser, Any]]:
     """A browser with a memory, which is killed in the end."""
-    browser, process = started(playwright, chromium, folder)
+    browser, process = opened(playwright, chromium, folder)
     try:
         page = browser.contexts[0].new_page()
         page.set_default_timeout(30_000)
