@@ -27,6 +27,7 @@ from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import DAY
 
 from .conftest import Visitor, fields_of, write
+from .phones import blobs_of
 from .town import House, Network, Person, photo
 
 pytestmark = [
@@ -144,7 +145,7 @@ def test_three_hundred_people(study: Study) -> None:
         consent_of = {file.submission.worker_id: file.source.details().more["consent_id"] for file in files}
         assert consent_of == dict(consents)
         on_disk = {path.name for path in (study.folder / "files").rglob("blob_*")}
-        assert on_disk == {file.source.name for file in files}  # type: ignore[attr-defined] # a StoredSource
+        assert on_disk == blobs_of(files)
 
 
 class Month:
@@ -296,7 +297,7 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
     erased = [content for worker in gone for content in month.contents[worker]]
     with month.world.lock:
         pictures = [row.files[0] for row in sent(month.service) if row.worker_id in gone]
-        blobs: set[str] = {file.source.name for file in pictures}  # type: ignore[attr-defined] # a StoredSource
+        blobs = blobs_of(pictures)
     for file in pictures:
         assert judge.get(f"/review/media/{file.submission.id}/{file.id}?size=small").status_code == 200
     assert study.found(erased)

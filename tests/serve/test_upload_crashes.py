@@ -22,7 +22,7 @@ from firsthandapi_server.serve.service import Service
 from processes import forked
 
 from . import dying
-from .phones import Phone, form
+from .phones import Phone, blobs_of, form
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,7 +96,7 @@ def check(folder: Path, uploads: int) -> None:
             for file in files:
                 content = file.content()
                 assert hashlib.sha256(content).hexdigest() == file.facts().sha256
-            owned = {file.source.name for file in files}
+            owned = blobs_of(files)
         assert not [*(folder / "uploading").glob("*.bytes")]
         on_disk = {path.name for path in (folder / "files").rglob("*") if path.is_file()}
         assert on_disk == owned

@@ -36,7 +36,7 @@ from server.test_cleaning import SECRET, exif
 from signed import SOURCES, sign
 
 from .conftest import Nobody
-from .phones import ANDROID, EVIL, JPEG, Phone, Server, form, served, words_of
+from .phones import ANDROID, EVIL, JPEG, Phone, Server, blobs_of, form, served, words_of
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
         answers = [*pool.map(lambda _: phone.shot(content, upload="ab" * 16).status_code, range(4))]
     assert answers == [200] * 4
     assert len(job.submissions) == 2
-    assert stored(server) >= {file.source.name for submission in job.submissions for file in submission.files}  # type: ignore[attr-defined] # a StoredSource
+    assert stored(server) >= blobs_of(file for submission in job.submissions for file in submission.files)
 
 
 def stored(server: Server) -> set[str]:
