@@ -498,11 +498,13 @@ function prepare() {
   form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
   form.addEventListener("submit", send);
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", async () => {
+    const take = async () => {
       const chosen = [...input.files];
       input.value = "";
       for (const file of chosen) await add(file);
-    });
+    };
+    input.addEventListener("change", take);
+    take(); // what was chosen before this script came, over a slow network
   }
   for (const button of form.querySelectorAll("[data-record]")) {
     const how = button.dataset.record;
