@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from dataset.support import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 # A blob is what a page itself has made: a preview of a capture.
 OWN = ("http://127.0.0.1:", "blob:http://127.0.0.1:")
@@ -78,6 +78,17 @@ def agree(page: Page, button: str = "I agree, and join") -> None:
     join.click()
 
 
+def follow(page: Page, link: Locator) -> None:
+    """Click what leads to another page, and wait until that page is there. A click alone may return before it is."""
+    with page.expect_navigation():
+        link.click()
+
+
+def kept(page: Page, name: str) -> None:
+    """Wait until the browser keeps a file that was chosen: the page shows it first."""
+    wait_for(page, f"{FILES}.then(names => names.includes('{name}'))")
+
+
 def wait_for(page: Page, expression: str) -> None:
     """Wait for JavaScript to be true. `page.wait_for_function` asks from within the page, which its policy forbids."""
     wait_until(lambda: page.evaluate(expression))
@@ -125,6 +136,7 @@ def found_by_axe(page: Page) -> list[str]:
 
 def look_at(page: Page, name: str, width: int, scheme: str, *, full_page: bool = True) -> None:
     """Check that a page fits and is accessible, and keep a picture of it."""
+    page.wait_for_load_state()
     wait_for(page, "[...document.images].every(each => each.complete || each.loading == 'lazy')")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, name
     assert found_by_axe(page) == [], name

@@ -13,7 +13,7 @@ import pytest
 from firsthandapi.testing import MockServer
 from server.test_console import EVIL, HOSTILE
 
-from .harness import look_at, page_of
+from .harness import follow, look_at, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -183,7 +183,7 @@ def test_without_javascript(browser: Browser) -> None:
         page.get_by_role("button", name="Filter").click()
         page.get_by_text("No such requests.").wait_for()
         page.get_by_role("link", name="Clock").click()
-        page.get_by_role("button", name="Reset the server").click()
+        follow(page, page.get_by_role("button", name="Reset the server"))
         page.get_by_role("link", name="Jobs").first.click()
         page.get_by_text("No jobs yet").wait_for()
 

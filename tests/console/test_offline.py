@@ -23,7 +23,7 @@ from serve.conftest import write
 from serve.phones import Server, served
 from serve.test_upload_crashes import running
 
-from .harness import FILES, NO_NETWORK, agree, look_at, page_of, wait_for
+from .harness import FILES, NO_NETWORK, agree, follow, look_at, page_of, wait_for
 from .test_worker import PHONE, photo, send
 
 if TYPE_CHECKING:
@@ -384,7 +384,7 @@ def test_a_passport_is_kept_by_nobody_but_its_owner(
         page.context.set_offline(False)
         come_back(ana)
         page.locator("#waiting").get_by_text("ana.jpg").wait_for()
-        page.get_by_role("button", name="Get new words").click()
+        follow(page, page.get_by_role("button", name="Get new words"))
         ana = page.locator("#passport").inner_text()
         ready(page, 2)
         assert not page.evaluate(words)

@@ -11,7 +11,7 @@ from firsthandapi.testing import make
 from serve.conftest import first_of, write
 from serve.phones import JPEG, served
 
-from .harness import NO_NETWORK, agree, look_at, page_of
+from .harness import NO_NETWORK, agree, follow, kept, look_at, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -33,7 +33,7 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         agree(page, "أوافق وأنضم")
         page.wait_for_url("**/me")
         look_at(page, "me-ar", 360, scheme)
-        page.get_by_role("link", name="Street signs").click()
+        follow(page, page.get_by_role("link", name="Street signs"))
         look_at(page, "work-ar", 360, scheme)
         chosen: Any = {"name": "shot.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
         page.locator("input[type=file]").last.set_input_files(chosen)
@@ -131,7 +131,7 @@ def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: P
         look_at(office, "batch", width, "light")
         office.get_by_role("button", name="Mark as paid").click()
         office.get_by_text("Marked as paid.").wait_for()
-        office.get_by_role("link", name="Participant 1").click()
+        follow(office, office.get_by_role("link", name="Participant 1"))
         look_at(office, "person", width, "light")
         page.reload()
         page.get_by_text("SEPA 7").wait_for()
@@ -153,7 +153,7 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
         job = server.job(title="Street signs", files_needed=9)
         page.goto(f"{server.service.url}/join")
         agree(page)
-        page.get_by_role("link", name="Street signs").click()
+        follow(page, page.get_by_role("link", name="Street signs"))
         look_at(page, "work-task", 390, "light")
         page.get_by_role("button", name="Give me another task").click()
         page.locator("#task-text").get_by_text("Task number 2").wait_for()
@@ -170,7 +170,7 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
             page.locator("#mine .card").nth(number - 2).wait_for()
         page.locator("#task-text").get_by_text("Task number 4").wait_for()
         choose("4.jpg")
-        page.wait_for_timeout(200)
+        kept(page, "4.jpg")
         with server.world.lock:  # they leave, and somebody else gives theirs back
             assignment = server.world.state.query("SELECT id FROM assignments WHERE task LIKE '%r4'")[0][0]
             server.world.state.assignments[assignment].until = 0.0
