@@ -57,7 +57,7 @@ def test_a_correction_by_keyboard(browser: Browser, tmp_path: Path) -> None:
         page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length === 2")
         page.locator("button.tile").first.click()
-        wait_for(page, "!document.querySelector('#correct-button').hidden")
+        wait_for(page, "!document.querySelector('#correct-button').disabled")
         page.keyboard.press("c")
         page.select_option("#correct-field", "text_extraction")
         page.fill("#correct-text", EVIL)

@@ -455,7 +455,7 @@ function describe(row) {
     return [text("h2", title), box];
   }));
   $("annotations").hidden = !value.annotations.length;
-  $("correct-button").hidden = !value.correctable.length;
+  $("correct-button").disabled = !value.correctable.length;
   $("annotations").querySelector("dl").replaceChildren(...terms(value.annotations));
   $("decisions").hidden = !value.decisions.length;
   $("decisions").querySelector("ol").replaceChildren(...value.decisions.map(({ by, action, label, reason, at }) => {
