@@ -161,7 +161,7 @@ ray: $(VENV)/.ray
 # `apt-get install chromium`. With nginx and Caddy, also what the guide says of proxies.
 # Each worker has a Chromium of its own.
 console: WORKERS = 2
-console: $(VENV)/.dev docs
+console: $(VENV)/.dev site/index.html
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console
 	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m $(PYTEST) tests/console
@@ -253,6 +253,9 @@ docs: $(VENV)/.docs
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/finish_docs.py site $(PUBLISHED)
 	$(BIN)/python scripts/check_links.py site
+
+site/index.html: $(shell find docs examples src scripts *.md *.toml -type f -not -name '*.pyc')
+	$(MAKE) docs
 
 generate: $(VENV)/.dev
 	$(BIN)/python scripts/generate_fields.py

@@ -111,11 +111,10 @@ LOOK = """async known => {
     }
     const id = "color-contrast";
     axe.configure({ rules: [{ id, selector: ":not([data-known])" }] });
-    const options = { resultTypes: ["violations", "passes"], elementRef: true };
-    const others = await axe.run({ ...options, resultTypes: ["violations"], rules: { [id]: { enabled: false } } });
-    const colors = await axe.run({ ...options, runOnly: [id] });
-    const passed = colors.passes.flatMap(each => each.nodes).map(each => keys.get(each.element));
-    const wrong = [...others.violations, ...colors.violations].filter(each => /serious|critical/.test(each.impact));
+    const found = await axe.run({ resultTypes: ["violations", "passes"], elementRef: true, selectors: false });
+    const readable = found.passes.filter(each => each.id == id).flatMap(each => each.nodes);
+    const passed = readable.map(each => keys.get(each.element));
+    const wrong = found.violations.filter(each => /serious|critical/.test(each.impact));
     for (const each of keys.keys()) each.removeAttribute("data-known");
     const named = (id, { outerHTML }) => `${id}: ${outerHTML.slice(0, 160)}`;
     return {

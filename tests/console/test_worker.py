@@ -427,7 +427,9 @@ def test_what_the_server_refuses_is_said(browser: Browser, server: Server) -> No
         )
         page.get_by_role("button", name="Send").click()
         page.get_by_text("This is neither a picture").wait_for()
-        page.locator("#chosen").get_by_role("button", name="Remove").click()  # for a moment it is also what waits
+        page.locator("#chosen").get_by_role(
+            "button", name="Remove"
+        ).click()  # for a moment it is also what waits
         send(page)
         page.get_by_text("Waiting for review").wait_for()
     assert len(job.submissions) == 1
