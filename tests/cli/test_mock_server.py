@@ -63,6 +63,7 @@ def test_the_last_lines_are_printed_before_it_ends(monkeypatch: pytest.MonkeyPat
     assert len(printed) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
 @pytest.mark.parametrize("option", ["--log", "--no-log"])
 def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:

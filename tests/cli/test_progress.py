@@ -169,6 +169,7 @@ def test_a_broken_output_ends_no_run(monkeypatch: pytest.MonkeyPatch, stream: An
     assert report.job is not None
 
 
+@pytest.mark.slow
 @needs_a_terminal
 @pytest.mark.parametrize("columns", [1, 50, 80])
 def test_a_small_terminal_ends_no_run_and_hides_no_count(tmp_path: Path, columns: int, spec: str) -> None:

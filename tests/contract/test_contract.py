@@ -50,6 +50,7 @@ def test_the_bundled_server_keeps_every_promise(speed: float) -> None:
         assert left_in(server) == []
 
 
+@pytest.mark.slow
 def test_an_account_with_many_jobs_is_no_difference() -> None:
     """What the run has posted is found on the first page, however many jobs there are."""
     with MockServer(speed=0, workers=False, rate_limit=None) as server:
@@ -69,6 +70,7 @@ def test_timestamped_signatures_are_signatures_as_well() -> None:
     assert {*outcomes.of.values()} == {"passed"}
 
 
+@pytest.mark.slow
 def test_a_live_key_that_only_reads() -> None:
     """What would write is not tried, and says so."""
     with MockServer(speed=0, workers=False, rate_limit=1000) as server:
@@ -85,6 +87,7 @@ def test_a_live_key_that_only_reads() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
     """Never more than it says, and nothing in the end; no purchase is paid."""
     most = 0
@@ -209,6 +212,7 @@ def left_in(server: MockServer) -> list[str]:
         return jobs + keys + [endpoint.id for endpoint in client.webhooks.list()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends neither signal to one process")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_nothing_behind(stop: signal.Signals) -> None:
@@ -249,6 +253,7 @@ def test_a_job_whose_response_was_lost_is_cancelled() -> None:
         assert left_in(server) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", ["later", "never"])
 @pytest.mark.parametrize("status", [500, 201])
 def test_a_job_in_a_response_that_cannot_be_read(
@@ -391,6 +396,7 @@ def says(capfd: pytest.CaptureFixture[str], words: str, url: str, **arguments: s
     assert words in captured.out + captured.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reply",
     [
@@ -420,6 +426,7 @@ def test_a_key_that_is_refused_is_one_error(server: Deviating, capfd: pytest.Cap
     says(capfd, "refuses the API key in FIRSTHAND_API_KEY (401)", server.url, key="fh_test_of_another_server")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reply",
     [
@@ -436,6 +443,7 @@ def test_a_server_of_something_else_is_one_error(reply: Reply, capfd: pytest.Cap
         says(capfd, "GET /v1/me returned no identity", odd.base_url)
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_everything_alike_keeps_few_promises() -> None:
     """Whatever it sends, each promise has an outcome."""
     identity = b'{"organization_id": "org_01JP0000000000000000000000", "environment": "test", "scopes": []}'

@@ -79,6 +79,7 @@ def test_each_promise_is_broken_by_a_wrong_server() -> None:
     assert {*promises()} - {name for wrong in WRONG for name in broken(wrong)} == set()
 
 
+@pytest.mark.slow
 def test_a_gateway_that_compresses_is_named_once(server: Deviating) -> None:
     """It breaks one promise, whose words say what it does, and confuses no other."""
     with server.telling(gzipped):

@@ -351,6 +351,7 @@ Dataset.open(sys.argv[1]).annotate("anthropic:claude-haiku-5-5", base_url=sys.ar
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_kill_asks_nothing_twice(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "temporary").mkdir()

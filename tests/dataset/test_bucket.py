@@ -336,6 +336,7 @@ def test_a_large_file_goes_up_in_parts(
     assert sorted(map(len, s3.objects(bucket).values()))[-2:] == [PART, LARGE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["the second part", "the completion"])
 def test_an_upload_that_fails_leaves_nothing(
     fresh_server: MockServer, s3: S3, bucket: str, dest: str, small_parts: None, when: str
@@ -448,6 +449,7 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
 STUMBLES: list[dict[str, Any]] = [{"status": 500}, {"status": 503, "code": "SlowDown"}, {"cut": True}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(3))
 def test_a_store_that_stumbles_is_asked_again(fill: Fill, s3: S3, turn: int) -> None:
     """Whatever it was that it did not take, and however: each object meets each fault in one of three turns."""
@@ -507,6 +509,7 @@ def test_expired_credentials_are_told(dest: str, s3: S3) -> None:
         LedgerFolder(dest).is_of_one_job()
 
 
+@pytest.mark.slow
 def test_a_store_that_dies_on_the_way(
     quick_server: MockServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, new_session: None
 ) -> None:
@@ -563,6 +566,7 @@ def test_no_temporary_folder(fill: Fill, s3: S3, monkeypatch: pytest.MonkeyPatch
 # ── The record ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
     """Copied by the store, then removed; called again, it moves nothing, and files that are missing stay missing."""
     fill(label="stop")
@@ -576,6 +580,7 @@ def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
     assert sorted(folder.name for folder in (UPath(dest) / "data").iterdir()) == ["halt"]
 
 
+@pytest.mark.slow
 def test_a_record_is_not_written_over(
     connect: Connect, fresh_server: MockServer, s3: S3, bucket: str, dest: str
 ) -> None:
@@ -640,6 +645,7 @@ def test_two_runs_at_once_buy_one_job(quick_server: MockServer, s3: S3, dest: st
     assert jobs_bought(quick_server) == 1
 
 
+@pytest.mark.slow
 def test_rows_that_another_run_wrote_over_are_returned(fill: Fill, s3: S3, bucket: str, dest: str) -> None:
     """What this run verified is there, whatever a manifest of another run lists meanwhile."""
     key = f"jobs/signs/{MANIFEST}"
@@ -984,6 +990,7 @@ def test_a_bucket_tells_whose_fault_it_is(
     )
 
 
+@pytest.mark.slow
 def test_a_publication_in_a_bucket(fill: Fill, s3: S3, bucket: str) -> None:
     """From one bucket into another place of it; again, no object is written."""
     pytest.importorskip("pyarrow")

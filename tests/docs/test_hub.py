@@ -19,6 +19,7 @@ image = pytest.importorskip("PIL.Image")
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "publishing.md"
 
 
+@pytest.mark.slow
 def test_a_dataset_is_pushed_to_the_hub(tmp_path: Path) -> None:
     """As the guide publishes it, with a tag and in splits, and as Parquet with the media in it."""
     section = GUIDE.read_text(encoding="utf-8").partition("## On the Hugging Face Hub")[2]

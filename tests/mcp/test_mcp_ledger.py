@@ -256,6 +256,7 @@ def test_a_ledger_that_stays_locked_spends_nothing(tmp_path: Path, monkeypatch: 
     ledger.left_cents()
 
 
+@pytest.mark.slow
 def test_orders_of_many_threads_and_processes_add_up(tmp_path: Path) -> None:
     """Not one is lost, and not one is sold over the budget."""
     code = (

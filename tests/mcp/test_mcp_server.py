@@ -119,6 +119,7 @@ async def test_without_a_key_there_is_signup_alone(
         assert account["api_key"].startswith("fh_live_")
 
 
+@pytest.mark.slow
 def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
     """SIGKILL as soon as the service has the order: the same call of the next session finds it, and pays nothing."""
     pid = tmp_path / "pid"
@@ -149,6 +150,7 @@ def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
         server.check_books()
 
 
+@pytest.mark.slow
 def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path) -> None:
     """Lines that are no JSON, no message, or no text get an error, under their id; a closed pipe ends the server."""
     hello = {
@@ -225,6 +227,7 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
     assert b"Traceback" not in out + errors
 
 
+@pytest.mark.slow
 def test_two_clients_at_once_over_http(server: MockServer, tmp_path: Path) -> None:
     """Both order the same: one job, paid once. A web page of elsewhere gets nothing, by name or by origin."""
 

@@ -561,6 +561,7 @@ def run_hostile(server: MockServer, folder: Path, processes: int, sequences: int
     return answered
 
 
+@pytest.mark.slow
 def test_nonsense_never_goes_over_the_budget(server: MockServer, tmp_path: Path) -> None:
     """Processes at once, one ledger: not a cent over, no traceback, every call answered within a minute."""
     assert run_hostile(server, tmp_path, 2, 4) > 8

@@ -68,6 +68,7 @@ def posts(server: MockServer) -> int:
     return sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests)
 
 
+@pytest.mark.slow
 @needs_make
 def test_make_collects_once(server: MockServer, tmp_path: Path) -> None:
     """A second `make` does nothing; one on another machine continues the same job; a new name posts a new one."""

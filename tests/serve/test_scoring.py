@@ -194,6 +194,7 @@ def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFi
     assert entry.actor == "scorer"
 
 
+@pytest.mark.slow
 def test_what_a_scorer_left_to_people_is_not_asked_again(folder: Path) -> None:
     """After a restart: unless its code has changed."""
     with running(folder, scorer="ours") as team:

@@ -123,6 +123,7 @@ def schema(busy: MockServer) -> Any:
     return schemathesis.openapi.from_dict(Caller(busy, None).get("/openapi.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_schemathesis(busy: MockServer, schema: Any, operation: Any, mode: Any) -> None:

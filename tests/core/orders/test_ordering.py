@@ -468,7 +468,8 @@ def test_nothing_is_bought_twice_by_a_machine_that_sleeps(key: str | None) -> No
     search(key, 3, sleeps=True)
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [2, 3])
 @of_each_key
 def test_nothing_is_bought_twice_by_a_clock_that_was_set_back(key: str | None, runs: int) -> None:
     """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
