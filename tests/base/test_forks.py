@@ -52,14 +52,15 @@ if child == 0:
 @pytest.mark.parametrize(
     ("slow", "call"),
     [
-        pytest.param("firsthandapi._sync.wire", "me", id="just-begun"),
-        pytest.param("firsthandapi._sync.streams", "me", id="half-done", marks=pytest.mark.slow),
-        pytest.param("firsthandapi._base.network.tls", "me", id="at-the-end", marks=pytest.mark.slow),
-        pytest.param("firsthandapi._sync.resources.account", "me", id="of-a-method", marks=pytest.mark.slow),
-        pytest.param("firsthandapi._sync.resources.jobs", "jobs", id="of-a-resource", marks=pytest.mark.slow),
-        pytest.param("firsthandapi._sync.waiting", "wait", id="of-a-wait"),
-        pytest.param("firsthandapi.types.job_arguments", "rate", id="of-fields", marks=pytest.mark.slow),
+        ("firsthandapi._sync.wire", "me"),
+        ("firsthandapi._sync.streams", "me"),
+        ("firsthandapi._base.network.tls", "me"),
+        ("firsthandapi._sync.resources.account", "me"),
+        ("firsthandapi._sync.resources.jobs", "jobs"),
+        ("firsthandapi._sync.waiting", "wait"),
+        ("firsthandapi.types.job_arguments", "rate"),
     ],
+    ids=["just-begun", "half-done", "at-the-end", "of-a-method", "of-a-resource", "of-a-wait", "of-fields"],
 )
 def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
     """A child forked while another thread imports what a first call loads makes that call all the same."""
