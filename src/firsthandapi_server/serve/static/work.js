@@ -60,7 +60,7 @@ async function readable(file) {
   }
 }
 
-async function add(given) {
+async function add(given, effect = choose) {
   const file = await readable(given);
   if (!file) return;
   const most = Number(form.dataset.most);
@@ -82,7 +82,7 @@ async function add(given) {
   }
   show("fault", "");
   files.push(file);
-  choose();
+  effect();
 }
 
 // Files that are chosen are there again after a reload.
@@ -497,14 +497,16 @@ function prepare() {
   form.classList.add("is-scripted");
   form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
   form.addEventListener("submit", send);
+  const early = [];
   for (const input of form.querySelectorAll("input[type=file]")) {
-    const take = async () => {
+    const take = async (effect) => {
       const chosen = [...input.files];
       input.value = "";
-      for (const file of chosen) await add(file);
+      for (const file of chosen) await add(file, effect);
     };
-    input.addEventListener("change", take);
-    take(); // what was chosen before this script came, over a slow network
+    input.addEventListener("change", () => take());
+    // What was chosen before this script came, over a slow network. It is not kept: the form itself may be sending it.
+    early.push(take(draw));
   }
   for (const button of form.querySelectorAll("[data-record]")) {
     const how = button.dataset.record;
@@ -517,12 +519,13 @@ function prepare() {
     here.closest("label").hidden = false;
     here.addEventListener("change", () => locate(here));
   }
+  return Promise.all(early);
 }
 
 if (form) {
-  prepare();
+  const early = prepare();
   addEventListener("beforeunload", (event) => { if (recorder || !queue.isKept()) event.preventDefault(); });
-  queue.of(person).then((all) => {
+  Promise.all([queue.of(person), early]).then(([all]) => {
     const kept = all.findLast((each) => each.isDraft && each.job === form.dataset.job && each.retry === form.elements.retry?.value);
     if (!kept || files.length) return;
     [files, draft] = [kept.files, kept.id];
