@@ -446,7 +446,9 @@ const terms = (pairs) => pairs.flatMap(([name, value, filter]) => {
 // What the server says of the file. Until it does, the last one's facts keep their place, so that nothing jumps.
 function describe(row) {
   const value = factsOf(row);
-  $("side").classList.toggle("waiting", !value && described?.row !== row);
+  const known = value ?? (described?.row === row ? described.value : null);
+  $("side").classList.toggle("waiting", !known);
+  $("correct-button").disabled = !known?.correctable.length;
   if (!value || described?.value === value) return;
   described = { row, value };
   $("facts").replaceChildren(...value.sections.flatMap(([title, pairs]) => {
@@ -455,7 +457,6 @@ function describe(row) {
     return [text("h2", title), box];
   }));
   $("annotations").hidden = !value.annotations.length;
-  $("correct-button").disabled = !value.correctable.length;
   $("annotations").querySelector("dl").replaceChildren(...terms(value.annotations));
   $("decisions").hidden = !value.decisions.length;
   $("decisions").querySelector("ol").replaceChildren(...value.decisions.map(({ by, action, label, reason, at }) => {
