@@ -161,7 +161,7 @@ ray: $(VENV)/.ray
 # `apt-get install chromium`. With nginx and Caddy, also what the guide says of proxies.
 # Each worker has a Chromium of its own.
 console: WORKERS = 2
-console: $(VENV)/.dev site/index.html
+console: $(VENV)/.dev site/.checked
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console
 	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m $(PYTEST) tests/console
@@ -253,8 +253,9 @@ docs: $(VENV)/.docs
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/finish_docs.py site $(PUBLISHED)
 	$(BIN)/python scripts/check_links.py site
+	touch site/.checked
 
-site/index.html: $(shell find docs examples src scripts *.md *.toml -type f -not -name '*.pyc')
+site/.checked: $(shell find docs examples src scripts *.md *.toml -type f -not -name '*.pyc')
 	$(MAKE) docs
 
 generate: $(VENV)/.dev
