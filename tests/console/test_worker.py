@@ -429,9 +429,8 @@ def test_what_the_server_refuses_is_said(browser: Browser, server: Server) -> No
         )
         page.get_by_role("button", name="Send").click()
         page.get_by_text("This is neither a picture").wait_for()
-        page.locator("#chosen").get_by_role(
-            "button", name="Remove"
-        ).click()  # for a moment it is also what waits
+        # For a moment it is also among what waits.
+        page.locator("#chosen").get_by_role("button", name="Remove").click()
         send(page)
         page.get_by_text("Waiting for review").wait_for()
     assert len(job.submissions) == 1

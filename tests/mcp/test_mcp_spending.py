@@ -564,10 +564,4 @@ def run_hostile(server: MockServer, folder: Path, processes: int, sequences: int
 @pytest.mark.slow
 def test_nonsense_never_goes_over_the_budget(server: MockServer, tmp_path: Path) -> None:
     """Processes at once, one ledger: not a cent over, no traceback, every call answered within a minute."""
-    assert run_hostile(server, tmp_path, 2, 4) > 8
-
-
-@pytest.mark.slow
-def test_hundreds_of_hostile_sequences(server: MockServer, tmp_path: Path) -> None:
-    """The same at length."""
     assert run_hostile(server, tmp_path, 4, 75) > 600
