@@ -15,21 +15,21 @@ venv = $(2)/$(SCRIPTS)/python -c 'import pip, $(NEW)' 2>/dev/null || { \
 NEW = sys; sys.exit(sys.version_info < (3, 11))
 # What is imported gets compiled when it is: most modules of large packages never are.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
-PIP = $(BIN)/python $(INSTALL) --constraint constraints.txt
+# A registry may fail once.
+THRICE = sh $(CURDIR)/scripts/thrice.sh
+PIP = $(THRICE) $(BIN)/python $(INSTALL) --constraint constraints.txt
 # Twice the cores that CI has: tests wait for sockets and processes much of the time.
 WORKERS ?= 4
 PYTEST = pytest -q -n $(WORKERS) --dist worksteal
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
-# A registry that does not answer ends it, and a second one may. node knows no certificate of the machine by itself.
-NPM = NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} npm install --silent --no-audit --no-fund --fetch-timeout 30000 --fetch-retries 1 --prefix
-
-twice = $(1) || $(1)
+# A registry that does not answer ends one try. node knows no certificate of the machine by itself.
+NPM = NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} $(THRICE) npm install --silent --no-audit --no-fund --fetch-timeout 30000 --fetch-retries 1 --prefix
 
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest test-free soak generators tus mcp-conformance contract fuzz check docs dist release generate coverage bench clean
+.PHONY: help demo full console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest test-free soak generators tus mcp-conformance contract fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -45,6 +45,7 @@ help:
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make pipelines run the examples for Airflow, Dagster, and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
+	@echo "make full      run everything, as each night: every target, on each Python of this machine"
 	@echo "make slow      run all that is slow or heavy: soak, filesystem, fleet, and ray"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
 	@echo "make tus       send to a server of one's own with others' clients of tus (needs Node)"
@@ -102,10 +103,10 @@ OF_THE_CLIENT = tests/client tests/core tests/download tests/base/network tests/
 .venv-lowest/.test: VENV := .venv-lowest
 .venv-lowest/.test: pyproject.toml scripts/lowest.py
 	@$(call venv,$(PYTHON),$(VENV))
-	$(BIN)/python $(INSTALL) 'pip>=25.1'
+	$(THRICE) $(BIN)/python $(INSTALL) 'pip>=25.1'
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
-	$(BIN)/python $(INSTALL) --constraint build/lowest.txt --editable '.[testing]' --group client
+	$(THRICE) $(BIN)/python $(INSTALL) --constraint build/lowest.txt --editable '.[testing]' --group client
 	touch $@
 
 test-lowest: VENV := .venv-lowest
@@ -133,6 +134,10 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/engines/fleet --ignore tests/examples/test_queues.py
 
 slow: soak filesystem fleet ray
+
+# All that the project tests, as each night and before an issue is closed: 30 to 45 minutes.
+full:
+	bash .ci/full
 
 # Many processes on one API key, slow tests too, which `soak` leaves out, and queues. Needs Redis or Valkey, such as
 # `apt-get install redis-server`. Most wait for the rate limit, so two run at a time; the test that
@@ -173,38 +178,40 @@ pictures: $(VENV)/.dev
 	$(BIN)/python scripts/pictures.py
 
 # The examples for orchestrators, each with its own: they want different versions of what all need. 800 MB on disk.
+OF_PIPELINES = -q -p no:cacheprovider -p second_try --noconftest -o pythonpath=tests tests/pipelines
+pipelines: export PYTHONPATH = tests
 pipelines: build/pipelines/airflow.done build/pipelines/dagster.done build/pipelines/prefect.done
-	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k airflow
-	build/pipelines/dagster/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k dagster
-	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k prefect
+	build/pipelines/airflow/bin/python -m pytest $(OF_PIPELINES) -k airflow
+	build/pipelines/dagster/bin/python -m pytest $(OF_PIPELINES) -k dagster
+	build/pipelines/prefect/bin/python -m pytest $(OF_PIPELINES) -k prefect
 
 build/pipelines/%.done: tests/pipelines/%.txt
 	mkdir -p build/pipelines
 	@$(call venv,$(PYTHON),build/pipelines/$*)
-	build/pipelines/$*/bin/python $(INSTALL) --no-deps -r $<
-	build/pipelines/$*/bin/python $(INSTALL) --no-deps --editable .
+	$(THRICE) build/pipelines/$*/bin/python $(INSTALL) --no-deps -r $<
+	$(THRICE) build/pipelines/$*/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
-	$(call twice,$(NPM) build/generators openapi-typescript@7 typescript@5)
+	$(NPM) build/generators openapi-typescript@7 typescript@5
 	@$(call venv,$(BIN)/python,build/generators/venv)
-	build/generators/venv/bin/python $(INSTALL) openapi-python-client==0.29.1
+	$(THRICE) build/generators/venv/bin/python $(INSTALL) openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
 
 # Clients of tus send to a server of one's own, and go on after it was killed.
 tus: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
-	$(call twice,$(NPM) build/tus tus-js-client@4)
+	$(NPM) build/tus tus-js-client@4
 	@$(call venv,$(BIN)/python,build/tus/venv)
-	build/tus/venv/bin/python $(INSTALL) tuspy==1.1.0
+	$(THRICE) build/tus/venv/bin/python $(INSTALL) tuspy==1.1.0
 	FIRSTHAND_TUS=$(CURDIR)/build/tus $(BIN)/python -m pytest -q tests/serve/test_tus_clients.py
 
 # The official suite of the Model Context Protocol. It needs Node 22, which it brings: any npm will do.
 mcp-conformance: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
-	$(call twice,$(NPM) build/mcp-conformance node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12)
+	$(NPM) build/mcp-conformance node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12
 	FIRSTHAND_MCP_CONFORMANCE=$(CURDIR)/build/mcp-conformance $(BIN)/python -m pytest -q tests/mcp/test_mcp_conformance.py
 
 # Which promises of the wire contract a server keeps, with the API key in FIRSTHAND_API_KEY.
@@ -243,7 +250,7 @@ release: dist
 	$(BIN)/python -m twine check --strict dist/*
 	rm -rf build/release
 	$(BIN)/python -m venv build/release
-	build/release/bin/python $(INSTALL) --constraint constraints.txt \
+	$(THRICE) build/release/bin/python $(INSTALL) --constraint constraints.txt \
 	  "$$(echo dist/*.whl)[testing,cli]"
 	cd build && release/bin/firsthandapi demo
 

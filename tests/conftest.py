@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import second_try
 from client.support import Connect
 from firsthandapi.testing import MockServer
 
@@ -35,7 +36,7 @@ settings.register_profile(
 settings.load_profile("test")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell that starts us in the background has Ctrl-C ignored; the programs that are tested would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # One of them that does not end can say where it stands: processes.py.
@@ -47,6 +48,7 @@ def pytest_configure() -> None:
 
         # A worker that still writes what coverage has measured is not killed for that.
         NodeManager.EXIT_TIMEOUT = 120
+    second_try.pytest_configure(config)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

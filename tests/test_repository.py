@@ -26,7 +26,7 @@ WORKFLOWS = {
     for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+GATES = {name: (ROOT / ".ci" / name).read_text(encoding="utf-8") for name in ("run", "full", "common.sh")}
 COMPARE = "Compare the tag with the version"
 
 needs_bash = pytest.mark.skipif(
@@ -40,13 +40,27 @@ def steps(workflow: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_each_step_of_a_workflow_runs_in_the_gate(workflow: str) -> None:
-    """What GitHub runs is a make target that the gate runs too, or has a test of its own."""
+    """What GitHub runs is a make target that a gate runs too, or is one, or has a test of its own."""
+    gates = "\n".join(GATES.values())
     ran = [step["run"] for step in steps(workflow) if "run" in step and step.get("name") != COMPARE]
     assert ran
     for command in ran:
         assert re.fullmatch(r"make [a-z-]+", command)
         # Coverage runs the tests by their own target.
-        assert re.search(rf"^ *(timeout \d+ )?{command}\b", GATE, re.MULTILINE) or command == "make test"
+        assert re.search(rf"^ *(timeout \d+ )?{command}\b", gates, re.MULTILINE) or command in (
+            "make test",
+            "make full",
+        )
+
+
+def test_the_full_gate_contains_the_other() -> None:
+    """No step that a landing must pass is missing where everything runs."""
+    run, full = (
+        set(re.findall(r"(?:^ *|\|\| )(make [a-z-]+|test_\w+)", GATES[name], re.MULTILINE))
+        for name in ("run", "full")
+    )
+    assert {"make demo", "make check", "make docs", "make coverage", "test_core_on", "test_lowest"} == run
+    assert run < full
 
 
 @needs_bash
@@ -98,7 +112,7 @@ def test_each_promised_python_is_tested() -> None:
     assert set(named) <= set(matrix["python"])
     assert PROJECT["project"]["requires-python"] == f">={matrix['python'][0]}" == f">={named[0]}"
     assert matrix["system"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
-    assert f"in {' '.join(matrix['python'])};" in GATE
+    assert f"in {' '.join(matrix['python'])};" in GATES["common.sh"]
 
 
 def test_a_slow_test_says_so_in_its_file() -> None:
@@ -305,8 +319,9 @@ esac
 )
 def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
     """An old Python makes no environment, and one that is not whole, or whose Python is gone, is made again."""
-    for file in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / file, tmp_path)
+    (tmp_path / "scripts").mkdir()
+    for file in ("Makefile", "pyproject.toml", "constraints.txt", "scripts/thrice.sh"):
+        shutil.copy(ROOT / file, tmp_path / file)
     for name, (version, no_pip, too_old) in {
         "python3": ("3.12.1", 0, 0),
         "bare": ("3.12.1", 1, 0),
