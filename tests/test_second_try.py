@@ -33,10 +33,11 @@ BROKEN = "\ndef test_broken():\n    raise AssertionError\n"
 def run(folder: Path, sample: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a sample of tests as the gates do."""
     (folder / "test_sample.py").write_text(sample, encoding="utf-8")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "second_try", "-p", "no:cacheprovider", *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(second_try.__file__).parent), **variables},
+        env={**inherited, "PYTHONPATH": str(Path(second_try.__file__).parent), **variables},
         capture_output=True,
         text=True,
         timeout=120,
