@@ -105,7 +105,8 @@ def test_a_card_is_written(runner: Cli, tmp_path: Path) -> None:
     refused = runner("card", "signs", "--license", "CC0-1.0")
     assert refused.code == 2
     assert refused.err.startswith(
-        "firsthandapi: --license: the workers of 1 file granted another: CC-BY-NC-4.0 (1 file); leave --license out"
+        "firsthandapi: --license: the workers of 1 file granted another: CC-BY-NC-4.0 (1 file), not CC0-1.0; leave "
+        "--license out"
     )
     ran = runner(
         "card", "signs", "--creator", "Example Lab", "--no-synthetic-data", "--data-biases", "By day."

@@ -85,6 +85,7 @@ def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
     [
         ("--port", "TAKEN", "could not use --port TAKEN"),
         ("--speed", "nan", "--speed must be"),
+        ("--rewrite", "upper,uper", "'uper' is not one of upper, cut, camel, drop, text"),
         ("--api-key", "fh_test_mine", "could not use --api-key: --api-key is fh_live_ and"),
         (
             *("--public-url", "https://mock.example.org/?a=b"),
@@ -101,6 +102,21 @@ def test_a_busy_port_and_a_bad_speed_are_usage_errors(
     assert (run.code, run.err.count("\n")) == (2, 1)
     assert words.replace("TAKEN", taken) in run.err
     assert "mine" not in run.err
+
+
+def test_rewrites(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined by commas, or one by one."""
+    servers: list[MockServer] = []
+
+    class Kept(MockServer):
+        def start(self) -> Kept:
+            servers.append(self)
+            return super().start()
+
+    monkeypatch.setattr("firsthandapi.testing.MockServer", Kept)
+    monkeypatch.setattr("firsthandapi.cli.mock_server.wait_for_stop", lambda: None)
+    assert shell("mock-server", "--port", "0", "--rewrite", "text,upper", "--rewrite", "cut").code == 0
+    assert servers[0].rewrites == ("upper", "cut", "text")
 
 
 def test_a_public_url(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset.support import folder_of
+from dataset.support import folder_of, forge
+from firsthandapi._core.rows.manifest import MANIFEST
 
 from .support import Cli
 
@@ -18,12 +19,25 @@ def test_a_folder_is_published(runner: Cli, tmp_path: Path) -> None:
     """Its version, and the number of files; with splits, those alone that are named."""
     folder_of(tmp_path / "signs", [b"one", b"two"])
     done = json.loads(runner("publish", "signs", "public", "--json").out)
-    assert done == {"url": str(tmp_path / "public"), "version": "1.0.0", "files": 7}
+    assert done == {"url": str(tmp_path / "public"), "version": "1.0.0", "files": 7, "altered": []}
     repeat = runner("publish", "signs", "public")
     assert repeat.out == f"{tmp_path / 'public'}: version 1.0.0, 0 files written\n"
     runner("publish", "signs", "parts", "--split", "train=0.5", "--split", "odd=0.5")
     parts = {path.parent.parent.name for path in (tmp_path / "parts").rglob("*.jpg")}
     assert parts <= {"train", "odd"}
+
+
+def test_edited_rows_are_named_until_they_are_accepted(runner: Cli, tmp_path: Path) -> None:
+    """With the command that accepts them."""
+    signs = folder_of(tmp_path / "signs", [b"one", b"two"])
+    signs.accept_edits()
+    forge(signs.path, license="MIT")
+    edited = runner("publish", "signs", "public")
+    assert "To accept them: firsthandapi accept-edits signs" in edited.err
+    assert json.loads(runner("publish", "signs", "public", "--json").out)["altered"] == [MANIFEST]
+    assert runner("accept-edits", "signs").out == "The rows of 2 files are accepted.\n"
+    assert json.loads(runner("publish", "signs", "public", "--json").out)["altered"] == []
+    assert runner("verify", "signs").code == 0
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def test_the_account_is_read_since_a_day_before_the_first_order(connect: Connect
         data, cursor = pages[request.url.params.get("cursor")]
         return {"data": data, "next_cursor": cursor, "has_more": True}
 
-    assert connect(handler=service(answer)).orders.check(book)
+    check = connect(handler=service(answer)).orders.check(book)
+    assert not check
+    assert "do not cover idempotency key k1" in str(check)
     assert asked == [
         "jobs?limit=100&created_after=2027-01-14T08%3A00%3A00Z",
         *(f"billing/transactions?limit=100{cursor}" for cursor in ("", "&cursor=a", "&cursor=b")),

@@ -12,7 +12,6 @@ import trio
 from firsthandapi import (
     FirstHandClient,
     FirstHandConnectionError,
-    InvalidArgumentError,
     ServerError,
     UnexpectedResponseError,
 )
@@ -60,8 +59,12 @@ def test_a_wait_does_not_sit_out_a_certificate(fresh_server: MockServer) -> None
 def test_an_id_of_the_service_steers_no_path() -> None:
     """A job whose id is a path is not asked for."""
     response = httpx.Response(201, json={"id": "job_1/cancel", "status": "open"})
-    with answering(response) as client, pytest.raises(InvalidArgumentError):
+    with answering(response) as client, pytest.raises(UnexpectedResponseError, match="is paid for") as raised:
         client.jobs.create_and_wait(**JOB)
+    assert raised.value.job is not None
+    assert raised.value.job.id == "job_1/cancel"
+    assert raised.value.idempotency_key in str(raised.value)
+    assert raised.value.request_sent
 
 
 def test_copies_with_other_keys_are_forgotten() -> None:

@@ -40,6 +40,7 @@ from firsthandapi.errors import (
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    UnexpectedResponseError,
     WaitTimeoutError,
 )
 from firsthandapi.testing import HostileService, MockServer
@@ -571,6 +572,27 @@ def test_a_create_and_wait_whose_answer_was_lost(client: Any, fresh_server: Mock
     assert jobs(client) == [getattr(caught.value.job, "id", None)]
     assert [call.job_id for call in client.journal.pending()] == jobs(client)
     client.journal.forget(client.journal.pending()[0].key)
+
+
+def test_a_create_and_wait_whose_job_has_no_usable_id(connect: Connect, path: str) -> None:
+    """The error names the job and its key, and the call stays in the journal: the same one posts no other job."""
+    posted: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            posted.append(request)
+            return httpx.Response(201, json={"id": "job_1/cancel", "status": "open"})
+        return httpx.Response(200, json={"object": "list", "data": [], "has_more": False})
+
+    client = connect(handler=answer, journal=path, max_retries=0)
+    with pytest.raises(UnexpectedResponseError, match="is paid for") as caught:
+        client.jobs.create_and_wait(**JOB)
+    (pending,) = client.journal.pending()
+    assert caught.value.idempotency_key == pending.key
+    assert caught.value.job is not None
+    with pytest.raises(UnexpectedResponseError):
+        client.jobs.create_and_wait(**JOB)
+    assert {request.headers["idempotency-key"] for request in posted} == {pending.key}
 
 
 @pytest.mark.parametrize("method", ["create", "create_and_wait"])

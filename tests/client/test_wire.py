@@ -273,6 +273,12 @@ STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
         (CHUNKED + b'1b;a=b;c="d e"\r\n' + BODY + b"\r\n0;last\r\nX-A: b\r\nX-C: d\r\n\r\n", True),
         (CHUNKED + b"001b\r\n" + BODY + b"\r\n0000\r\n\r\n", True),
         (CHUNKED + b"1b\r\n" + BODY + b"\r\n0\r\nServer-Timing: a\n\n" + STRAY, False),
+        # Two framings: the bytes are read as chunks, and the connection is closed.
+        (
+            HEAD + b"Content-Length: 27\r\n" + CHUNKED[len(HEAD) :] + b"1b\r\n" + BODY + b"\r\n0\r\n\r\n",
+            False,
+        ),
+        (CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n", False),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + b"\r\n", False),

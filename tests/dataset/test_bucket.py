@@ -32,6 +32,7 @@ from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST, RowOrigin, parse_manifest
+from firsthandapi._core.rows.seals import seal_file
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import Bucket
@@ -54,6 +55,7 @@ from .support import (
     wait_until,
 )
 
+SEAL = seal_file("")
 ORIGIN = RowOrigin("live", "https://api.firsthandapi.com")
 
 FILES = 3
@@ -213,7 +215,7 @@ def test_a_job_becomes_a_bucket(
         below = f"/{bucket}/a/b/"
     else:
         objects, below = s3.objects(bucket), "a/b/" if kind == "s3" else ""
-    assert names(objects, below) == sorted([*(r.file_name for r in dataset), ORDER, MANIFEST])
+    assert names(objects, below) == sorted([*(r.file_name for r in dataset), ORDER, MANIFEST, SEAL])
     for record in dataset:
         assert hashlib.sha256(objects[below + record.file_name]).hexdigest() == record.sha256
     assert parse_manifest(objects[below + MANIFEST]) == dataset.records

@@ -21,6 +21,7 @@ from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi._core.rows.manifest import MANIFEST
+from firsthandapi._core.rows.seals import seal_file
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.errors import (
     AuthenticationError,
@@ -132,7 +133,7 @@ def test_a_workers_name_is_never_a_path(patient: Buyer) -> None:
     dataset = patient.client.files.download_all(job_id, dest)
     assert {r.original_filename for r in dataset} == names
     assert {path for path in patient.dest.rglob("*") if path.is_file()} == {
-        dest / ORDER, dest / MANIFEST, dest / WRITER, *map(dataset.path_of, dataset),
+        dest / ORDER, dest / MANIFEST, dest / seal_file(""), dest / WRITER, *map(dataset.path_of, dataset),
     }  # fmt: skip
 
 

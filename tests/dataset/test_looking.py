@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.orders.record import ORDERS
+from firsthandapi._core.orders.record import ORDERS, read_record
 from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
     ConfigurationError,
@@ -126,6 +127,26 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
     world.clock.wall += 60
     with pytest.raises(NotFoundError, match="use the API key and base_url that it was started with"):
         stranger.campaigns.plan(world.campaign(stop=1))
+
+
+@pytest.mark.both
+def test_a_made_up_id_is_searched_for_by_its_key(by_hand: World) -> None:
+    """The response to the POST named a job that the service does not have: the campaign continues the one with its
+    key, and orders no other."""
+    by_hand.clock.wall = by_hand.server.clock.now()
+    campaign = by_hand.campaign(stop=2)
+    by_hand.stop_after(0, campaign)
+    (job,) = by_hand.jobs()
+    (file,) = (path for path in (by_hand.dest / ORDERS).iterdir() if path.suffix == ".json")
+    record = read_record(file.read_bytes(), file)
+    assert record.unseen
+    made_up = {**(record.job or {}), "id": "job_77777777777777777777777777"}
+    file.write_bytes(replace(record, job=made_up).encode())
+    by_hand.server.clock.advance(minutes=2)
+    by_hand.clock.wall = by_hand.server.clock.now()
+    by_hand.stop_after(0, campaign)
+    assert [order.record.job_id for order in by_hand.ledger().orders] == [job.id]
+    assert len(by_hand.jobs()) == 1
 
 
 @pytest.mark.both

@@ -182,7 +182,7 @@ def test_a_copy_has_its_name_on_the_disk_before_its_row(
 
     monkeypatch.setattr(_copying, "sync_directory", flush)
     count = len(Dataset.merge(sources[:1], tmp_path / "all"))
-    assert [files for _, files in flushed] == [*range(1, count + 1)]
+    assert len(flushed) == count  # by threads, so that two files may come before the first flush
     assert all(rows < files for rows, files in flushed)
 
 

@@ -21,6 +21,7 @@ from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
     DownloadError,
+    FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
     NotFoundError,
@@ -124,7 +125,7 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""
-    stranger = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
+    stranger = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: f"fh-{'5' * 64}"}})
     mistakes = [shop.shown(stranger)]
 
     def says(request: RawRequest, status: int, body: Any) -> tuple[int, Any]:
@@ -179,18 +180,28 @@ class Forgetful:
 def test_a_job_that_the_service_does_not_have(shop: Shop, key: str | None) -> None:
     """The response to the order made up an id, and no metadata show the job: the error says so at every run.
 
-    It names the id, the state, the key, and what to do; nothing is posted again.
+    It names the id, the key, and what to do. Only the same key is sent again, and only while it is young.
     """
     service = Forgetful(shop)
-    for _ in range(3):
-        with pytest.raises(NotFoundError) as caught:
+    keys: set[str | None] = set()
+    age = 0.0
+    for later in (0.0, 0.0, 25 * HOUR, 0.0):
+        shop.advance(later)
+        posts = service.posts
+        with pytest.raises(FirstHandError) as caught:
             shop.collect(idempotency_key=key)
-        job_file = record_in(shop.folder / "signs")
-        assert f"{shop.folder / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
-        assert "job_made_up (open, 2 of 2 files approved) may not show yet" in str(caught.value)
-        assert f"a job with idempotency key {job_file.key}, and found none" in str(caught.value)
-        assert ("a different idempotency_key" in str(caught.value)) is (key is not None)
-    assert (service.posts, len(shop.jobs)) == (1, 1)
+        record = record_in(shop.folder / "signs")
+        for named in (
+            "job_made_up",
+            f"idempotency key {record.key}",
+            f"orders forget {shop.folder / 'signs'}",
+        ):
+            assert named in str(caught.value)
+        keys.add(record.key)
+        age += later
+        assert isinstance(caught.value, NotFoundError) is (age == 0)
+        assert service.posts == posts + (age == 0)
+    assert len(keys) == len(shop.jobs) == 1
 
 
 @pytest.mark.both

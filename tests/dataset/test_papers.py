@@ -19,7 +19,7 @@ from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._core.rows.statements import STATEMENTS_FILE
 from firsthandapi.testing import MockServer
 
-from .support import JOB, ORDER, folder_of
+from .support import JOB, ORDER, completed_job, folder_of, forge, record_in
 from .test_loading import run
 
 CONTENTS = [b"one", b"two", b"three"]
@@ -101,6 +101,52 @@ def test_a_changed_row_or_price_is_found(dataset: Dataset) -> None:
     (dataset.path / "README.md").unlink()
     manifest.write_text(rows.replace("wkr_1", "wkr_7"), "utf-8")
     assert Dataset.open(dataset.path).verify().altered == ()
+
+
+@pytest.mark.parametrize("source", ["collect", "download_all", "copy"])
+def test_where_files_come_from_is_the_word_of_the_service(
+    quick_server: MockServer, tmp_path: Path, source: str
+) -> None:
+    """Rows that were edited do not make files of a server for tests into files of people, neither on the card nor in
+    what is published."""
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "signs"
+    with quick_server.client() as client:
+        dataset = client.jobs.collect(folder, **JOB, files_needed=2)
+        if source == "download_all":
+            dataset = client.files.download_all(str(dataset[0].job_id), folder := tmp_path / "again")
+        if source == "copy":
+            dataset = dataset.copy_to(folder := tmp_path / "copy")
+    server = dataset[0].server
+    manifest = dataset.path / MANIFEST
+    rows = manifest.read_text("utf-8").replace('"simulated"', '"live"')
+    manifest.write_text(rows.replace(str(server), "https://api.firsthandapi.com"), "utf-8")
+    forge(folder, job_id="job_1")  # of which there is no record
+    dataset = Dataset.open(folder)
+    assert {row.environment for row in dataset} == {"live"}
+    drawn = f"on `{server}`. A program drew 2 files of a server for tests, which cost nothing."
+    assert drawn in dataset.write_card().path.read_text("utf-8")
+    with pytest.raises(InvalidArgumentError, match="a program or a model made 2 files"):
+        dataset.write_card(has_synthetic_data=False)
+    dataset.publish(tmp_path / "public")
+    assert drawn in (tmp_path / "public" / "README.md").read_text("utf-8")
+    assert {(row.environment, row.server) for row in Dataset.open(tmp_path / "public")} == {
+        ("simulated", server)
+    }
+
+
+def test_a_job_of_several_origins_leaves_it_to_its_rows(
+    client: FirstHandClient, server: MockServer, tmp_path: Path
+) -> None:
+    """Such as one whose workers are partly simulated, also if a later run shows the others."""
+    job_id = completed_job(server, 1)
+    client.files.download_all(job_id, tmp_path)
+    record = record_in(tmp_path)
+    assert record.server == Dataset.open(tmp_path)[0].server
+    assert record.with_origins([record.environment], [str(record.server)]) == record
+    mixed = record.with_origins(["sandbox"], ["https://signs.example.org"])
+    assert (mixed.environment, mixed.server) == ("", "")
+    assert mixed.with_origins([record.environment], [str(record.server)]) == mixed
 
 
 def test_the_papers_of_a_bucket(dataset: Dataset, tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ def test_a_folder_shows_what_the_dataset_is(
     splits = dataset.split(train=0.5, test=0.5).copy_to(tmp_path / "splits")
     assert names(dataset.path / ROOM) == {
         *("orders", "decisions.jsonl", "excluded", "withdrawn.json", "exports.json", "card.json"),
-        *("splits.jsonl", "versions", "lock", "notes.lock"),
+        *("splits.jsonl", "versions", "rows.seal", "rows-excluded.seal", "lock", "notes.lock"),
     }
     assert (names(copy.path), names(merged.path), names(splits)) == (SHOWN, SHOWN, {"train", "test"})
     assert names(splits / "train") == SHOWN
-    assert names(merged.path / ROOM) == {"orders", "decisions.jsonl", "lock", "notes.lock"}
+    assert names(merged.path / ROOM) == {"orders", "decisions.jsonl", "rows.seal", "lock", "notes.lock"}
     assert dataset.verify()
     assert merged.verify()
 

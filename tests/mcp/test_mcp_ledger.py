@@ -17,6 +17,7 @@ import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
 from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.names import ROOM
+from firsthandapi._core.orders.ordering import Walk
 from firsthandapi._core.orders.record import Account, OrderRecord, marked
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.mcp import BudgetError, Ledger
@@ -104,19 +105,39 @@ def test_a_refused_order_counts_until_a_late_search_has_not_found_it(tmp_path: P
     )
     with pytest.raises(BudgetError, match=f"{held} was ordered; call again in a minute, ask"):
         ledger.write(record_of(ledger, 5))
-    jobs = [{"id": "job_2", "metadata": {"firsthandapi_key": bought.key}}, {"id": "job_9", "metadata": None}]
+    jobs = [{"id": "job_2", "metadata": {"firsthandapi_key": bought.key}}]
     now += 59
     assert ledger.refused() == []
-    ledger.looked(jobs[1:], now, now)
+    ledger.looked([], Walk(now, now))
     assert ledger.left_cents() == 0
     now += 1
     assert {record.key for record in ledger.refused()} == {free.key, bought.key}
-    ledger.looked(jobs, now, now - 1)  # by the service's clock it is too early
+    ledger.looked(jobs, Walk(now, now - 1))  # by the service's clock it is too early
     assert ledger.left_cents() == 0
     assert ledger.has_job("job_2")
-    ledger.looked(jobs, now, now)
+    ledger.looked(jobs, Walk(now, now))
     assert (ledger.left_cents(), ledger.refused()) == (100, [])
     assert [record.key for record in second.refused()] == [theirs.key]
+
+
+def test_a_search_frees_nothing_where_a_job_may_be_the_order_with_its_metadata_rewritten(
+    tmp_path: Path,
+) -> None:
+    """Unless a job of this ledger has shown its key unchanged, or the job has other terms."""
+    ledger = Ledger(tmp_path, 300, account=MINE)
+    refused = record_of(ledger, 1).refused(NOW, None)
+    ledger.write(refused)
+    rewritten = {"id": "job_8", "metadata": {"firsthandapi_key": (refused.key or "").upper()}}
+    search = Walk(NOW + 60, None, (rewritten,))
+    ledger.looked([], search)
+    assert ledger.left_cents() == 200
+    ledger.looked([], replace(search, unmarked=({**rewritten, "files_needed": 999},)))
+    assert ledger.left_cents() == 300
+    ledger.write(refused)
+    seen = record_of(ledger, 2)
+    ledger.write(seen.with_job({"id": "job_2", "metadata": {"firsthandapi_key": seen.key}}))
+    ledger.looked([], search)
+    assert ledger.left_cents() == 200
 
 
 def test_an_order_that_costs_nothing_costs_again_before_it_is_sent_again(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from firsthandapi._core.campaigns.campaign import (
     check_labels,
     metadata_of,
 )
-from firsthandapi._core.campaigns.ledger import CampaignLedger, may_hide
+from firsthandapi._core.campaigns.ledger import CampaignLedger
 from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
     PlannedOrder,
@@ -438,10 +438,7 @@ class Campaigning(Collecting):
         is_known = number < len(ledger.orders)
         refused: FirstHandError | None = None
         key = ledger.orders[number].key if is_known else ledger.next_key(label)
-        walk = self._looking.walk if key in self._missing else None
-        met = self._looking.met
-        if not is_known and met is not None and may_hide(self._spec, ledger, met.unmarked):
-            walk = met
+        walk = None if is_known and key not in self._missing else self._looking.walk
         self._missing.discard(key)
         while True:
             try:
@@ -454,7 +451,6 @@ class Campaigning(Collecting):
                     may_read=self._may_read,
                     label=label,
                     derived=key,
-                    taken=ledger.job_ids,
                     key_since=self._key_since,
                     walk=walk,
                     **self._options,

@@ -33,7 +33,7 @@ from firsthandapi._core.orders.ordering import (
     learn,
     next_command,
 )
-from firsthandapi._core.orders.record import OrderRecord, account_of, job_id_of
+from firsthandapi._core.orders.record import OrderRecord, account_of, is_of, job_id_of
 from firsthandapi._core.orders.refusals import forgetting
 from firsthandapi.datasets._journal import LOCK_SECONDS, JournalFolder, LockedError, journal_at
 from firsthandapi.errors import (
@@ -179,7 +179,8 @@ class _Posting(Generic[T]):
             await _quietly(self._folder.end, entry)
             return await self.result()
         except BaseException:
-            if self._answer is not None:
+            if self._results or self._answer is not None:
+                # Any success is an answer, whatever it contains: only the caller's having it ends the call.
                 await _put_back(self._folder, self._entry or entry)
             else:
                 await _quietly(self._folder.release, entry)
@@ -237,13 +238,15 @@ class _Posting(Generic[T]):
         """Record the response."""
         if self._source is not None and self._replayed:
             await _quietly(self._folder.end, self._source)
-        if self._held is None or job_id is None:
+        if self._held is None:
             await _quietly(self._folder.end, entry)
             return
-        entry = replace(entry, record=entry.record.with_job({"id": job_id}))
+        if job_id is not None:
+            entry = replace(entry, record=entry.record.with_job({"id": job_id}))
+            with contextlib.suppress(ConfigurationError):  # the key finds it again
+                await finish_blocking(self._folder.write, entry)
+        self._held.key = entry.record.key
         self._held.leave = partial(_end, self._folder, entry)
-        with contextlib.suppress(ConfigurationError):  # the key settles it
-            await finish_blocking(self._folder.write, entry)
 
     async def _begin(self) -> Entry | None:
         """The entry of this call; None if the service must be asked first."""
@@ -277,7 +280,7 @@ class _Posting(Generic[T]):
                 folder.end(entry)
                 entry = None
             self._source = None
-            if entry is not None and rules.is_of(entry.record, account):
+            if entry is not None and is_of(entry.record, account):
                 self._entry = entry
                 entries.remove(entry)
             elif entry is not None:

@@ -122,7 +122,9 @@ class Connection:
         # A server or a proxy may send bytes after its response, such as a body with a 204, or an error page: they would
         # be read as the next response.
         engine = self._engine
-        if engine.our_state is engine.their_state is h11.DONE and engine.trailing_data == (b"", False):
+        is_done = engine.our_state is engine.their_state is h11.DONE and engine.trailing_data == (b"", False)
+        # A response with two framings may be a smuggled one: whoever else reads it may see another end (RFC 9112, 6.3).
+        if is_done and not ("content-length" in received and "transfer-encoding" in received):
             engine.start_next_cycle()
             self.idle, self._expires = True, ticks() + _KEEP_ALIVE
         return status, received, body

@@ -19,10 +19,10 @@ from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.lost_answers import continues
+from firsthandapi._core.calls.lost_answers import continues, name_purchase
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.ordering import check_download_into
-from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, key_of
+from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, shows_key
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
 from firsthandapi._core.rows.manifest import origin_of
@@ -207,7 +207,7 @@ class Collecting(Calls):
                 charges.note(record)
                 charges.look(record.cost_cents, [record])
                 # From here on, the folder and every error name the job.
-                is_shown = key_of(record.job or {}) is not None
+                is_shown = shows_key(record.job or {}, record.key)
                 waiting = self._waiting_for(record, job, ends, is_new=is_shown and job is not None)
                 try:
                     try:
@@ -233,7 +233,7 @@ class Collecting(Calls):
                 error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
             if isinstance(error, FirstHandError) and waiting.job is not None:
                 name_twins(self._transport, error, {waiting.job_id})
-                error.job = error.job or waiting.job
+                name_purchase(error, waiting.job, record.key)
                 # Errors advise to run the same call again, which must not pay again.
                 with contextlib.suppress(FirstHandError):
                     finish_blocking(folder.restore, record.with_job(dump(waiting.job)))

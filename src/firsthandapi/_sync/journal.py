@@ -31,7 +31,7 @@ from firsthandapi._core.orders.ordering import (
     learn,
     next_command,
 )
-from firsthandapi._core.orders.record import OrderRecord, account_of, job_id_of
+from firsthandapi._core.orders.record import OrderRecord, account_of, is_of, job_id_of
 from firsthandapi._core.orders.refusals import forgetting
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi._sync.calls import Resource
@@ -180,7 +180,8 @@ class _Posting(Generic[T]):
             _quietly(self._folder.end, entry)
             return self.result()
         except BaseException:
-            if self._answer is not None:
+            if self._results or self._answer is not None:
+                # Any success is an answer, whatever it contains: only the caller's having it ends the call.
                 _put_back(self._folder, self._entry or entry)
             else:
                 _quietly(self._folder.release, entry)
@@ -238,13 +239,15 @@ class _Posting(Generic[T]):
         """Record the response."""
         if self._source is not None and self._replayed:
             _quietly(self._folder.end, self._source)
-        if self._held is None or job_id is None:
+        if self._held is None:
             _quietly(self._folder.end, entry)
             return
-        entry = replace(entry, record=entry.record.with_job({"id": job_id}))
+        if job_id is not None:
+            entry = replace(entry, record=entry.record.with_job({"id": job_id}))
+            with contextlib.suppress(ConfigurationError):  # the key finds it again
+                finish_blocking(self._folder.write, entry)
+        self._held.key = entry.record.key
         self._held.leave = partial(_end, self._folder, entry)
-        with contextlib.suppress(ConfigurationError):  # the key settles it
-            finish_blocking(self._folder.write, entry)
 
     def _begin(self) -> Entry | None:
         """The entry of this call; None if the service must be asked first."""
@@ -278,7 +281,7 @@ class _Posting(Generic[T]):
                 folder.end(entry)
                 entry = None
             self._source = None
-            if entry is not None and rules.is_of(entry.record, account):
+            if entry is not None and is_of(entry.record, account):
                 self._entry = entry
                 entries.remove(entry)
             elif entry is not None:

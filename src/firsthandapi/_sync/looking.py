@@ -15,7 +15,7 @@ from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import CampaignLedger, campaign_in
 from firsthandapi._core.campaigns.plan import make_plan
 from firsthandapi._core.orders.ordering import LookFor, Read, Shown, Walk, search_start
-from firsthandapi._core.orders.record import ShownJob
+from firsthandapi._core.orders.record import ShownJob, account_of, is_of
 from firsthandapi._sync.bridge import at_once, run_blocking
 from firsthandapi._sync.ordering import ask, end_of_search
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
@@ -37,7 +37,6 @@ class Looking:
     Attributes:
         may_read: whether the API key has shown that it may read jobs.
         walk: the latest search that has read every page; None before the first.
-        met: the latest search, whatever it has read.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Looking:
     ) -> None:
         self.may_read = False
         self.walk: Walk | None = None
-        self.met: Walk | None = None
         self._transport = transport
         self._file = file
         self._key_since = key_since
@@ -72,8 +70,8 @@ class Looking:
                     "it out",
                     field="name",
                 )
-            ledger = recorded.with_jobs(self._unfinished(recorded)).with_moved(spec.moved)
-            ledger = counting(ledger)
+            jobs, missing = self._unfinished(recorded)
+            ledger = counting(recorded.with_suspects(missing).with_jobs(jobs).with_moved(spec.moved))
             is_at_rest = ledger.is_confirmed and not make_plan(spec, ledger).orders
             return ledger if is_at_rest else self.whole(spec, ledger)
         jobs = self._jobs(search_start(self._key_since, ()))
@@ -97,18 +95,19 @@ class Looking:
         self.walk = None
         jobs = self._jobs(self._start(ledger))
         ledger = ledger.with_jobs(jobs).with_moved(spec.moved)
-        return ledger if self.walk is None else ledger.without_found(self.walk.began, self.walk.served_at)
+        return ledger if self.walk is None else ledger.without_found(self.walk)
 
     def _start(self, ledger: CampaignLedger) -> float | None:
         return search_start(self._key_since, (order.record.first_sent_at for order in ledger.orders))
 
-    def _unfinished(self, ledger: CampaignLedger) -> list[ShownJob]:
+    def _unfinished(self, ledger: CampaignLedger) -> tuple[list[ShownJob], set[str]]:
         """The current jobs of the orders that are not closed; and of closed ones that have counted more files since, as
-        far as the newest jobs show them."""
+        far as the newest jobs show them. Also the ids that only the response to a POST has shown, and that the service
+        does not have."""
         unfinished = [order for order in ledger.orders if not order.closed]
         closed = {order.record.job_id: order.approved for order in ledger.orders if order.may_be_late}
         if not unfinished and not closed:
-            return []
+            return [], set()
         open_ids = {str(order.job["id"]) for order in unfinished if order.job is not None}
         now = self._transport.clock.time()
         young = {
@@ -122,6 +121,13 @@ class Looking:
             job for job in jobs if (int_or_none(job.get("files_approved")) or 0) > closed.get(job["id"], -1)
         ]
         open_ids &= looked_for
+        account = account_of(self._transport.config, self._transport.key_state.organization)
+        unseen = {
+            order.record.job_id
+            for order in unfinished
+            if order.record.unseen and is_of(order.record, account)
+        }
+        missing: set[str] = set()
 
         def read(job_id: str) -> None:
             try:
@@ -129,6 +135,9 @@ class Looking:
             except NotFoundError as error:
                 if job_id in young:
                     return  # just posted; the ledger has it from the response to its POST
+                if job_id in unseen:
+                    missing.add(job_id)
+                    return
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "
@@ -137,7 +146,7 @@ class Looking:
                 raise
 
         at_once([partial(read, job_id) for job_id in sorted(open_ids)])
-        return jobs
+        return jobs, missing
 
     def _jobs(
         self, since: float | None, targets: set[str] | None = None, most_pages: float = inf
@@ -156,7 +165,6 @@ class Looking:
             walk = walk.after(page)
             if targets is not None:
                 targets.difference_update(str(job["id"]) for job in page.jobs)
-        self.met = walk
         self.walk = walk if question is None else self.walk
         return jobs
 

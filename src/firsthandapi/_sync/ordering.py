@@ -25,13 +25,13 @@ from firsthandapi._core.orders.ordering import (
     next_command,
     with_walk,
 )
-from firsthandapi._core.orders.record import account_of
+from firsthandapi._core.orders.record import account_of, rewritten
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi._sync.reader import board_of
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
-    from firsthandapi._core.orders.record import OrderRecord
+    from firsthandapi._core.orders.record import OrderRecord, OtherOrders
     from firsthandapi._sync.accounts import Charges
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types.job import Job
@@ -50,6 +50,10 @@ class Book(Protocol):
 
     def known_order(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """The record of the order, if any; without one, also the jobs that the rows of the folder name."""
+        ...
+
+    def others(self) -> OtherOrders:
+        """What its other records say."""
         ...
 
     def create(self, record: OrderRecord) -> None:
@@ -76,7 +80,6 @@ def order_once(
     way_out: str | None = None,
     label: str | None = None,
     derived: str | None = None,
-    taken: frozenset[str] = frozenset(),
     unaffordable: FirstHandError | None = None,
     gone: NotFoundError | None = None,
     key_since: float | None = None,
@@ -87,10 +90,10 @@ def order_once(
     """Record the job of `request` in `book`; post the job if it does not exist.
 
     `gone` is the service's error if it does not have the job in the record. A new order without a `key` uses the
-    `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
-    `unaffordable`, an existing job is found, but none is posted: that error is raised instead. `walk` is a search
-    that was made for several orders since this one was last sent. `charges` notes the balance before the POST. The POST
-    ends at `ends`, but no search for a job does: without its outcome the job could be neither continued nor posted.
+    `derived` key, which other machines may have sent, or a random key. With `unaffordable`, an existing job is found,
+    but none is posted: that error is raised instead. `walk` is a search that was made for several orders since this one
+    was last sent. `charges` notes the balance before the POST. The POST ends at `ends`, but no search for a job does:
+    without its outcome the job could be neither continued nor posted.
     Returns the recorded order with its job, and the job itself if this call has read it.
     Raises FirstHandError: no job was bought, or the folder belongs to another job.
     """
@@ -109,7 +112,7 @@ def order_once(
         gone=gone,
         way_out=way_out,
         derived=derived is not None,
-        taken=taken,
+        others=run_blocking(book.others),
         unaffordable=unaffordable,
         key_since=key_since,
         account=account_of(transport.config, transport.key_state.organization),
@@ -129,6 +132,8 @@ def order_once(
                     finish_blocking(book.remove)
                 raise error
             case WriteDown(record, create):
+                if record.job is not None:
+                    board_of(transport).note_rewritten(record.job, rewritten(record.job, record.request))
                 try:
                     finish_blocking(book.create if create else book.write, record)
                 except FirstHandError as error:

@@ -17,6 +17,7 @@ from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.record import ShownJob, dump, key_of
+from firsthandapi._core.orders.refusals import rewriting_warning
 from firsthandapi._core.orders.twins import warning
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types.job import Job
@@ -53,6 +54,8 @@ class Board:
         self.jobs: dict[str, Job] = {}
         # By its id, a job that has the key of another one: the id of that one, the job, and what to say of it.
         self.twins: dict[str, tuple[str, ShownJob, str]] = {}
+        # The fields that the service has shown otherwise than they were sent.
+        self.rewritten: set[str] = set()
         # The followers that may read their own job. Each keeps its turn until it uses it.
         self.turns: set[SharedReader] = set()
         # The error of the last read, or None.
@@ -75,6 +78,12 @@ class Board:
             if used["id"] not in self.twins and twin["id"] not in self.twins:
                 self.twins[twin["id"]] = (used["id"], twin, text := warning(used, twin))
                 logger().warning("%s", text)
+
+    def note_rewritten(self, job: ShownJob, names: Iterable[str]) -> None:
+        """Note the fields of a job that differ from those of its order, and warn of each once."""
+        if new := set(names) - self.rewritten:
+            self.rewritten |= new
+            logger().warning("%s", rewriting_warning(job, sorted(new)))
 
     def show(self, jobs: dict[str, Job]) -> None:
         """Publish a read of the list, and give turns to followers of unlisted jobs."""

@@ -142,6 +142,8 @@ class Held:
     def __init__(self) -> None:
         # Records in the journal whether the call finished; None without an entry.
         self.leave: Callable[[bool], Any] | None = None
+        # The key of the entry.
+        self.key: str | None = None
 
     def __enter__(self) -> Self:
         return self

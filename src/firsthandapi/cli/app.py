@@ -37,6 +37,7 @@ COMMANDS = {
         "exclude": ("deciding", "Exclude files, so that no loader sees them."),
         "include": ("deciding", "Include excluded files again."),
         "relabel": ("deciding", "Give files another label."),
+        "accept-edits": ("deciding", "Accept rows that were edited by hand."),
         "duplicates": ("folders", "Find files with the same content."),
         "split": ("folders", "Split a folder into train and test, without leaks."),
         "merge": ("folders", "Copy several folders into one."),

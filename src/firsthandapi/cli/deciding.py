@@ -1,4 +1,4 @@
-"""`firsthandapi exclude`, `include`, `accept`, and `relabel`: what was decided about files of a folder."""
+"""`firsthandapi exclude`, `include`, `accept`, `relabel`, and `accept-edits`: decisions about files and rows."""
 
 from __future__ import annotations
 
@@ -59,6 +59,22 @@ def relabel(
     Example: firsthandapi relabel signs file_01JP… --to yield
     """
     return _decide(folder, "relabel", ids, to, reason=reason, by=by)
+
+
+@command(app)
+def accept_edits(folder: Folder) -> Output:
+    """Accept rows of metadata.jsonl that were edited outside of firsthandapi.
+
+    Until then, verify calls the folder altered and publish says so, whatever card
+    or lock was written since.
+
+    Example: firsthandapi accept-edits signs
+    """
+    from firsthandapi import Dataset
+
+    dataset = Dataset.open(folder)
+    dataset.accept_edits()
+    return Output({"files": len(dataset)}, f"The rows of {count_of(len(dataset))} are accepted.")
 
 
 def _decide(folder: str, method: str, *arguments: Any, **more: str | None) -> Output:

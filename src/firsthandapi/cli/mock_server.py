@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from firsthandapi.errors import ConfigurationError
+from firsthandapi_server.rules.rewrites import Rewrite
 
+from .choices import complete_several, several, words
 from .options import Log, Port, option
 from .output import command
 from .pages import group
@@ -22,6 +24,9 @@ from .stopping import stoppable, wait_for_stop
 if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
 
+    Rewrites = list[Rewrite]
+else:
+    Rewrites = list[str]  # `several` splits each value at commas, and checks the words
 
 app: typer.Typer = group()
 
@@ -43,6 +48,15 @@ def mock_server(
             "POSTs that need an Idempotency-Key: all that the contract names, or jobs: only POST /v1/jobs.",
         ),
     ] = "all",
+    rewrite: Annotated[
+        Rewrites | None,
+        option(
+            "NAME",
+            f"Rewrite new jobs when they are stored: {words(Rewrite)}, joined by commas.",
+            callback=several(Rewrite),
+            autocompletion=complete_several(Rewrite),
+        ),
+    ] = None,
     api_key: Annotated[str | None, option("KEY", "Live API key, fh_live_…; by default, a new one.")] = None,
     public_url: Annotated[
         str | None, option("URL", "URL by which programs reach the server, such as that of a proxy.")
@@ -69,6 +83,7 @@ def mock_server(
             seed=seed,
             workers=workers,
             idempotency_keys=idempotency_keys,
+            rewrites=rewrite or (),
             api_key=api_key,
             public_url=public_url,
             on_request=lines.add if log else None,

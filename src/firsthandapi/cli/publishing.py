@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from firsthandapi._base.counts import count_of
 
 from .options import Folder, argument, option
-from .output import Output, command
+from .output import Output, command, note
 from .pages import group
 
 app = group()
@@ -39,7 +40,16 @@ def publish(
     dataset = Dataset.open(folder)
     splits = dataset.split(**_shares(split)) if split else None
     publication = dataset.publish(dest, splits=splits, private=private, tag=tag)
-    data = {"url": publication.url, "version": publication.version.number, "files": publication.files}
+    data = {
+        "url": publication.url,
+        "version": publication.version.number,
+        "files": publication.files,
+        "altered": publication.altered,
+    }
+    if publication.altered:
+        note(
+            f"Rows were edited by hand, and the card says so. To accept them: firsthandapi accept-edits {quote(folder)}"
+        )
     return Output(
         data, f"{publication.url}: version {publication.version}, {count_of(publication.files)} written"
     )

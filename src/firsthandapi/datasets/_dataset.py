@@ -41,7 +41,7 @@ from ._orders import OrderRecords, labels_of
 from ._own import note_column
 from ._reconciling import reconciling
 from ._rows import Rows
-from ._store import Store, store_at
+from ._store import Store, store_at, writing
 from ._withdrawing import note_export, withdrawn_ids
 
 if TYPE_CHECKING:
@@ -622,7 +622,8 @@ class Dataset(Rows):
 
         Args:
             license: the license of the files: an SPDX id, such as `CC-BY-4.0`, or your own name for it. Leave it out if
-                their workers have granted some: the card lists these.
+                their workers have granted some: the card lists these. If a consent grants another license than its row
+                names, the consent decides: state its license, under which `publish` then publishes the row.
             creator: the creator of the dataset: the name of an organization, or a dict with `name` and optionally
                 `type` (`Organization` or `Person`), `url`, and `email`.
             url: the https URL of the dataset's page.
@@ -640,7 +641,8 @@ class Dataset(Rows):
             data_release_maintenance_plan: who updates the dataset, and how withdrawn files are removed. Never in
                 `missing`.
             has_synthetic_data: whether a machine made any of the data. Rows know it of files of the sandbox and of a
-                server for tests, and of those whose Content Credentials say so.
+                server for tests, and of those whose Content Credentials say so. False is also refused if a rater has
+                flagged a file as synthetic.
             splits: the share of each split in the metadata, as for `split`; by default train=0.8 and test=0.2. The
                 splits are those of `split` with these shares. If rows have your own column `split`, it decides instead.
             overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
@@ -652,7 +654,8 @@ class Dataset(Rows):
         Raises:
             ConfigurationError: a README.md or croissant.json exists that is not ours or was edited, the statements are
                 damaged, or a file cannot be written.
-            InvalidArgumentError: an argument is not allowed, or rows contradict it; the message says how many.
+            InvalidArgumentError: an argument is not allowed, or rows or consents contradict it; the message says how
+                many.
         """
         from ._papers import write_papers
 
@@ -703,13 +706,15 @@ class Dataset(Rows):
         tag: str | None = None,
     ) -> Publication:
         """Publish the dataset, or its next version: its files, rows, `consents.jsonl`, card, metadata, and lock, and
-        nothing else of its folder (extra `pandas`).
+        nothing else of its folder (extra `pandas`). Files of workers who have withdrawn their consent are left out.
 
             dataset.write_card(license="CC-BY-4.0", creator="Example Lab")
             dataset.publish("hf://example-lab/signs", tag="v1.0.0")
             dataset.publish("signs-public", splits=dataset.split())
 
-        Locks the rows as `write_lock` does, and writes the card of the statements of `write_card`. Again, only changed
+        Locks the rows as `write_lock` does, and writes the card of the statements of `write_card`. Rows that name
+        another license than their consent are published under the one that you have stated, if it is the consent's, and
+        are refused if you have stated none. Again, only changed
         files are written, and those that the dataset no longer has are removed. The next call completes one that was
         interrupted: the rows come last, and on the Hub up to 500 files are one commit. `datasets.load_dataset` loads
         the result, and `reconcile` removes withdrawn files from it.
@@ -729,7 +734,8 @@ class Dataset(Rows):
             ConfigurationError: `dest` is not empty and no publication, or its README.md was edited; a file is missing
                 or mismatched; the dataset has no file; an extra is missing; or `dest` cannot be written to. The same
                 call continues.
-            InvalidArgumentError: an argument is not allowed, or rows contradict a statement of `write_card`.
+            InvalidArgumentError: an argument is not allowed; rows or consents contradict a statement of `write_card`;
+                or rows name another license than their consents, and none is stated.
         """
         from ._publishing import publish
 
@@ -796,6 +802,19 @@ class Dataset(Rows):
 
         self._catch_up()
         return verified(self)
+
+    def accept_edits(self) -> None:
+        """Accept rows that were edited outside of this package, such as in an editor: until then `verify` calls them
+        altered, whatever card or lock was written since. What the records of orders say still outranks them.
+
+        Raises:
+            ConfigurationError: another process is writing to the folder, or it cannot be written to.
+        """
+        self._check_writable()
+        with writing(self._store):
+            self._open_again()
+            for manifest in (*self._manifests, *self._hidden):
+                manifest.accept_edits()
 
     def _rows_of(self, job: Job) -> list[Record]:
         """The rows of a job, including excluded ones. A row without a job belongs to the only job."""
@@ -884,13 +903,14 @@ class Dataset(Rows):
 
         A file is withdrawn if the list of its job no longer shows it, and the job counts fewer approved files than
         before. Rows of splits and tables that you made earlier still name it. Consents in consents.jsonl get their
-        `withdrawn_at`.
+        `withdrawn_at`. Files of workers who have withdrawn their consent go from copies and publications; the folder
+        keeps them until the service withdraws them.
 
         Args:
             client: a client whose key may read the jobs.
 
         Returns:
-            The removed files, and the exports that contain them.
+            The removed files, and the exports that contain them, or files of withdrawn consents.
 
         Raises:
             ConfigurationError: the folder records no job, another process is writing to it, or a file cannot be

@@ -165,6 +165,7 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
         store.copy_into(folder, names, into)
     # In new dicts: others may have the old ones.
     moved = {new.file_id: new for _, new in rows}
+    target.edited = target.edited | (source.edited & moved.keys())
     if target is not source:
         target.records = {**target.records, **moved}
         target.rewrite()

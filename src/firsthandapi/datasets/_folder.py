@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +19,20 @@ from firsthandapi._core.campaigns.ledger import campaign_of
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import PLACES, Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.orders.record import ORDERS, OrderRecord, differing
+from firsthandapi._core.orders.record import ORDERS, OrderRecord, OtherOrders, differing
 from firsthandapi._core.rows.consents import CONSENTS
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import (
     MANIFEST,
     Record,
+    RowOrigin,
     data_folder,
     in_place_of,
     label_of,
     manifest_line,
+    origin_of_file,
 )
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 from ._consents import consents_in, keep_consents
 from ._copying import at_once, copied
@@ -69,6 +71,8 @@ class Folder:
         self._withdrawn: frozenset[str] | None = None
         self.decided = Decided()
         self._locked = False
+        # By job, where the service has shown files to come from.
+        self._origins: dict[str, set[RowOrigin]] = {}
 
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary. Carries out the remaining decisions about
@@ -120,6 +124,9 @@ class Folder:
                     self._carry_out()  # what was decided in the meantime
                 for manifest in self._manifests.values():
                     manifest.remove_empty()
+                if self._locked:
+                    with suppress(FirstHandError):  # as on a full disk: the next run records them
+                        self._orders.note_origins(self._origins, self._writer)
         finally:
             self._writer.release()
         if self._locked:
@@ -161,6 +168,11 @@ class Folder:
                 )
             job_ids.append(row.job_id)
         return None, tuple(dict.fromkeys(job_ids))
+
+    def others(self) -> OtherOrders:
+        """What the other records of the folder say."""
+        records = self._orders.all()
+        return OtherOrders.of(record for path, record in records.items() if path != self._record)
 
     def _known_of_label(
         self, label: str, job_id: str | None, records: dict[Path, OrderRecord]
@@ -373,9 +385,16 @@ class Folder:
         for name in number:
             self._read_once(name).check_room(number[name], size[name])
 
-    def take(self, source: Store, rows: Iterable[tuple[Record, Path, str | None]], *, mixed: bool) -> None:
+    def take(
+        self,
+        source: Store,
+        rows: Iterable[tuple[Record, Path, str | None]],
+        *,
+        mixed: bool,
+        edited: Collection[str],
+    ) -> None:
         """Copy verified files of another dataset, each from its path and with its label, and write their rows; skip
-        files that are here, withdrawn, or excluded.
+        files that are here, withdrawn, or excluded. `edited`: the ids of rows that others have changed.
         Raises ConfigurationError: one is missing or mismatched, or the folder cannot be written to.
         Raises InvalidArgumentError: one is here with another label.
         """
@@ -397,7 +416,7 @@ class Folder:
                 row = replace(
                     record, file_name=f"{data_folder(label)}/{target.name}", label=label or record.label
                 )
-                manifest.add(in_place_of(row, record))
+                manifest.add(in_place_of(row, record), is_edited=record.file_id in edited)
 
     def _places_of(
         self, record: Record, label: str | None, *, mixed: bool
@@ -433,6 +452,7 @@ class Folder:
         with self._rows:
             withdrawn = self._withdrawn_ids()
             for file in files:
+                self._origins.setdefault(source.job_id, set()).add(origin_of_file(file, source.origin))
                 manifest = self._manifest_for(file, source)
                 is_out = file.id in self.decided.excluded
                 if file.id in withdrawn or (is_out and not (is_repeat and file.id in manifest.records)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from firsthandapi._core.campaigns.ledger import CampaignLedger, CampaignOrder, campaign_of, ledger_of
-from firsthandapi._core.orders.record import OrderRecord, ShownJob
+from firsthandapi._core.orders.record import OrderRecord, OtherOrders, ShownJob
 
 from ._local import Local
 from ._manifest import all_manifests
@@ -131,6 +131,11 @@ class OrderBook:
         orders = self._folder.ledger.orders
         return (orders[self._number].record if self._number < len(orders) else None), ()
 
+    def others(self) -> OtherOrders:
+        """What the other orders say."""
+        orders = self._folder.ledger.orders
+        return OtherOrders.of(order.record for n, order in enumerate(orders) if n != self._number)
+
     def create(self, record: OrderRecord) -> None:
         """Write down a new order."""
         self._folder.put(self._number, CampaignOrder(record), is_new=True)
@@ -138,7 +143,9 @@ class OrderBook:
     def write(self, record: OrderRecord) -> None:
         """Write down its outcome."""
         order = CampaignOrder(replace(record, job=None))  # what is seen of its job first may be a refund
-        self._folder.put(self._number, order if record.job is None else order.bought(record.job))
+        if record.job is not None:
+            order = order.bought(record.job).with_(unseen=record.unseen)
+        self._folder.put(self._number, order)
 
     def remove(self) -> None:
         """Take out an order that was never sent."""

@@ -6,8 +6,8 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,8 @@ from firsthandapi._core.rows.manifest import (
     with_own,
 )
 from firsthandapi._core.rows.opinions import with_opinions
-from firsthandapi.errors import ConfigurationError
+from firsthandapi._core.rows.seals import LARGEST_SEAL, Seal, mark_of, parse_seal, seal_file
+from firsthandapi.errors import ConfigurationError, FirstHandError
 
 from ._store import Store, Writer, sha256_of
 
@@ -90,6 +91,12 @@ class Manifest:
         self._size = 0
         # The folders that are ready for writing.
         self._ready: set[Path] = set()
+        # The ids of files whose rows somebody else has changed.
+        self.edited: set[str] = set()
+        self._seal_path = store.root / seal_file(subfolder)
+        # The marks of the other rows, as far as they are known; and whether the seal says that lines follow.
+        self._marks: bytearray | None = None
+        self._grows = False
 
     def read(self) -> bool:
         """Read the rows, each checked; False if there is no manifest.
@@ -101,9 +108,11 @@ class Manifest:
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
             self.records, self._digest, self._size = {}, b"", 0
+            self.edited, self._marks, self._grows = set(), None, False
             return False
         digest = hashlib.sha256(content).digest()
         if digest == self._digest:
+            self._find_edits()  # their owner may have accepted them
             return True
         size = len(content)
         lines = content.count(b"\n") if content.endswith(b"\n") else -1
@@ -118,6 +127,7 @@ class Manifest:
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
         self._untidy = lines != len(self.records)
         self._digest, self._size = digest, size
+        self._find_edits()
         return True
 
     def refuse_links(self) -> None:
@@ -198,9 +208,11 @@ class Manifest:
             name = file_name_on_disk(file_id, content_type, plain=False)
         return self.folder / folder / name
 
-    def add(self, record: Record) -> None:
-        """Write a row. If nothing can be appended, write it later, with others."""
+    def add(self, record: Record, *, is_edited: bool = False) -> None:
+        """Write a row. If nothing can be appended, write it later, with others. `is_edited`: whether somebody else has
+        changed it; else it comes from the service."""
         former = self.records.get(record.file_id)
+        (self.edited.add if is_edited else self.edited.discard)(record.file_id)
         first = not self.records
         self.records[record.file_id] = in_place_of(with_opinions(record, former), former)
         if former is None and (first or self._end is not None):
@@ -211,6 +223,9 @@ class Manifest:
                 else:
                     line = manifest_line(record)
                     self.check_room(0, len(line))
+                    self._open_seal()
+                    if self._marks is not None and not is_edited:
+                        self._marks += mark_of(record, line)
                     self._end.add(line)
                     self._size += len(line)
             except BaseException:
@@ -295,10 +310,16 @@ class Manifest:
         if self._end is not None:
             self._end.close()
         if self.records:
-            content = b"".join(map(manifest_line, self.records.values()))
+            lines = [*map(manifest_line, self.records.values())]
+            self._marks = self._marks_of(lines)
+            content = b"".join(lines)
+            del lines
             check_room(str(self.path), len(self.records), len(content))
+            digest = hashlib.sha256(content)
+            # Before the rows: after a crash between the two, those of before are still known.
+            self._write_seal(len(content), digest.hexdigest())
             self._store.replace(self.path, content)
-            self._digest, self._size = hashlib.sha256(content).digest(), len(content)
+            self._digest, self._size = digest.digest(), len(content)
         else:
             self._store.remove(self.path)
             self._digest, self._size = b"", 0
@@ -320,6 +341,51 @@ class Manifest:
             self.rewrite()
         if self._end is not None:
             self._end.close()
+        size = self._store.size_of(self.path) if self._grows else None
+        if size is not None:
+            with suppress(FirstHandError):  # as on a full disk: then lines may still follow what is known
+                self._write_seal(size, sha256_of(self._store, self.path, size))
+
+    # ── Edits by others ─────────────────────────────────────────────────────────────────────────────────
+
+    def accept_edits(self) -> None:
+        """Make the rows as they were read those that this package wrote."""
+        self.edited = set()
+        self.rewrite()
+
+    def _find_edits(self) -> None:
+        """Compare the rows that were read with the seal."""
+        seal = self._seal()
+        self.edited = {*seal.edited_of(self.records.values(), self._size, self._sha256_of_first)}
+        is_current = seal.has_written(self._size, self._digest.hex())
+        self._marks = bytearray(seal.marks) if is_current else None
+        self._grows = False
+
+    def _seal(self) -> Seal:
+        return parse_seal(self._store.read(self._seal_path, LARGEST_SEAL))
+
+    def _sha256_of_first(self, size: int) -> str:
+        if size == self._size:
+            return self._digest.hex()
+        return hashlib.sha256((self._store.read(self.path, LARGEST_MANIFEST) or b"")[:size]).hexdigest()
+
+    def _marks_of(self, lines: Iterable[bytes]) -> bytearray:
+        rows = zip(self.records.values(), lines, strict=True)
+        return bytearray().join(mark_of(row, line) for row, line in rows if row.file_id not in self.edited)
+
+    def _open_seal(self) -> None:
+        """Note that lines are appended from now on."""
+        if not self._grows:
+            if self._marks is None:
+                rows = [row for row in self.records.values() if row.file_id not in self.edited]
+                self._marks = bytearray().join(map(mark_of, rows))
+            self._write_seal(self._size, self._digest.hex(), grows=True)
+
+    def _write_seal(self, size: int, sha256: str, *, grows: bool = False) -> None:
+        edited = self.edited & self.records.keys()
+        seal = self._seal().writing(size, sha256, marks=bytes(self._marks or b""), edited=edited, grows=grows)
+        self._store.replace(self._seal_path, seal.encode())
+        self._grows = grows
 
 
 @contextmanager

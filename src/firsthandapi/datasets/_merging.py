@@ -7,14 +7,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.orders.record import OrderRecord, dump
+from firsthandapi._core.rows.consents import with_lines
 from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
 from ._consents import consents_in
+from ._papers import edited_in
 
 if TYPE_CHECKING:
     from ._folder import Folder
@@ -61,9 +64,9 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> No
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
         folder.note_jobs(jobs)
         taken = ((row, dataset.path_of(row), label_of(row) if label is None else label) for row in rows)
-        folder.take(dataset._store, taken, mixed=mixed)
+        folder.take(dataset._store, taken, mixed=mixed, edited=edited_in(dataset))
         folder.note_opinions(dataset._store, frozenset(row.sha256 for row in rows))
-    folder.note_consents({k: v for rows, _ in sources for k, v in consents_in(rows._whole._store).items()})
+    folder.note_consents(reduce(with_lines, (consents_in(rows._whole._store) for rows, _ in sources), {}))
 
 
 def _records_of(rows: Rows, label: str | None) -> dict[str, OrderRecord]:
@@ -77,6 +80,8 @@ def _records_of(rows: Rows, label: str | None) -> dict[str, OrderRecord]:
             "job",
             job=dump(job),
             label=records[job.id].label if label is None else label,
+            environment=records[job.id].environment,
+            server=records[job.id].server,
             repeated=records[job.id].repeated + repeated[job.id],
             selected=records[job.id].selected or rows is not dataset or dataset._kept is not None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from firsthandapi._core.orders.record import (
@@ -16,7 +17,7 @@ from firsthandapi._core.orders.record import (
     ShownJob,
     read_record,
 )
-from firsthandapi._core.rows.manifest import Record, label_of
+from firsthandapi._core.rows.manifest import Record, RowOrigin, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many
@@ -72,6 +73,14 @@ class OrderRecords:
         for path, record in self.all().items():
             if record.job_id == job_id and record.job != job:
                 self.write(path, record.with_job(job), writer)
+
+    def note_origins(self, origins: Mapping[str, AbstractSet[RowOrigin]], writer: Writer) -> None:
+        """Record where the service says that the files of these jobs come from."""
+        for path, record in self.all().items() if origins else ():
+            pairs = origins.get(record.job_id or "", frozenset())
+            new = record.with_origins(*zip(*pairs, strict=True)) if pairs else record
+            if new != record:
+                self.write(path, new, writer)
 
     def check_room(self, coming: Mapping[Path, OrderRecord]) -> None:
         """Check that the records can be read again with these, before any is written.

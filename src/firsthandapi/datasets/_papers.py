@@ -22,8 +22,9 @@ from firsthandapi._core.rows.card import (
     is_unchanged,
     read_marker,
 )
+from firsthandapi._core.rows.consents import is_withdrawn
 from firsthandapi._core.rows.croissant import CROISSANT, croissant_of, missing_of
-from firsthandapi._core.rows.manifest import MANIFEST, Record
+from firsthandapi._core.rows.manifest import MANIFEST, Origins, Record
 from firsthandapi._core.rows.splits import Rule
 from firsthandapi._core.rows.statements import (
     LARGEST_STATEMENTS,
@@ -32,10 +33,10 @@ from firsthandapi._core.rows.statements import (
     encode_statements,
     read_statements,
 )
-from firsthandapi._core.rows.witness import Witness
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
+from ._consents import consents_in
 from ._ledger import spent_in
 from ._lock import taking_notes
 from ._splitting import split
@@ -80,17 +81,18 @@ def write_papers(dataset: Dataset, values: Mapping[str, object], *, overwrite: b
     store = dataset._store
     old_statements = statements_in(store)
     statements = {**old_statements, **check_statements(values)}
-    Witness(dataset.records).check(statements)
+    rows = dataset._by_folder()
+    facts = facts_of(dataset, statements, rows)
+    facts.witness.check(statements)
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
         _check_ours(store, card, croissant)
     if statements != old_statements:
         with taking_notes(store):
             store.replace(dataset.path / STATEMENTS_FILE, encode_statements(statements))
-    rows = dataset._by_folder()
     has_split = any("split" in record.extra for record in dataset.records)
     facts = replace(
-        facts_of(dataset, statements, rows),
+        facts,
         manifests={
             manifest.subfolder: _hash_of(store, manifest.path) or ""
             for manifest in dataset._manifests
@@ -117,6 +119,7 @@ def facts_of(dataset: Dataset, statements: Mapping[str, Any], rows: Mapping[str,
     """What the card and the metadata say of these rows, by their folder, as far as the dataset knows it."""
     labels = {order.job_id: order.label for order in dataset._orders}
     spent_cents, ordered = spent_in(dataset.path)
+    consents, edited = consents_in(dataset._store), edited_in(dataset)
     return Facts(
         name=statements.get("name") or visible(dataset._name),
         said=statements,
@@ -125,19 +128,45 @@ def facts_of(dataset: Dataset, statements: Mapping[str, Any], rows: Mapping[str,
         manifests={},
         spent_cents=spent_cents,
         ordered=ordered,
+        consents=consents,
+        origins=origins_of(dataset),
+        edited=sum(row.file_id in edited for listed in rows.values() for row in listed),
+        withdrawn=sum(is_withdrawn(row, consents) for row in dataset.records),
     )
 
 
+def origins_of(dataset: Dataset) -> Origins:
+    """Where the records of the orders say that files come from, by job. If they all say the same, this is also true of
+    rows without a job, and of edited ones that name another job."""
+    origins: dict[str | None, tuple[str | None, str | None]] = {
+        order.job_id: (order.environment, order.server)
+        for order in dataset._orders
+        if order.job_id is not None
+    }
+    if len({*origins.values()}) != 1:
+        return origins
+    edited = edited_in(dataset)
+    jobs = {None, *(row.job_id for row in dataset.records if row.file_id in edited)}
+    return dict.fromkeys(jobs, next(iter(origins.values()))) | origins
+
+
 def altered_in(dataset: Dataset) -> tuple[str, ...]:
-    """The parts of the folder that have changed since our card was written, if it has one."""
+    """The parts of the folder that have changed since our card was written, if it has one; and rows that others have
+    edited."""
     _, marker = _card_at(dataset._store, dataset.path / CARD)
-    if marker is None:
-        return ()
-    altered = [] if marker.rows == hash_of_rows(dataset._by_folder()) else [MANIFEST]
+    is_stale = marker is not None and marker.rows != hash_of_rows(dataset._by_folder())
+    altered = [MANIFEST] if is_stale or edited_in(dataset) else []
     # A copy without the records of its jobs does not know the prices; `Verification.diary` says that it has none.
-    if dataset.jobs and marker.prices != hash_of_prices(dataset.jobs):
+    if marker is not None and dataset.jobs and marker.prices != hash_of_prices(dataset.jobs):
         altered.append("prices")
     return tuple(altered)
+
+
+def edited_in(dataset: Dataset) -> frozenset[str]:
+    """The ids of files whose rows others have edited, those of excluded files too, unless `accept_edits` was called
+    since; none in a version, whose rows were locked."""
+    places = (*dataset._manifests, *dataset._hidden) if dataset._kept is None else ()
+    return frozenset[str]().union(*(manifest.edited & manifest.records.keys() for manifest in places))
 
 
 def _check_ours(store: Store, card: Path, croissant: Path) -> None:

@@ -11,13 +11,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._base.counts import count_of
 from firsthandapi._base.names import ROOM
+from firsthandapi._base.watching import logger
 from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import KINDS, Kind, place_in, within
 from firsthandapi._core.rows.card import CARD, LARGEST_CARD, card_of, is_unchanged
-from firsthandapi._core.rows.consents import CONSENTS, encode_consents
+from firsthandapi._core.rows.consents import CONSENTS, encode_consents, under_license
 from firsthandapi._core.rows.croissant import CROISSANT, croissant_of
-from firsthandapi._core.rows.manifest import LARGEST_MANIFEST, MANIFEST, Record, manifest_line, parse_manifest
+from firsthandapi._core.rows.manifest import (
+    LARGEST_MANIFEST,
+    MANIFEST,
+    Record,
+    manifest_line,
+    parse_manifest,
+    with_origin,
+)
 from firsthandapi._core.rows.publication import (
     TABLE,
     Publication,
@@ -38,17 +47,16 @@ from firsthandapi._core.rows.versions import (
     read_lock,
     table_of,
 )
-from firsthandapi._core.rows.witness import Witness
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._consents import consents_in
-from ._papers import SPLITS, facts_of, statements_in
+from ._papers import SPLITS, edited_in, facts_of, origins_of, statements_in
 from ._parquet import own_values, schema_with_own
 from ._shelf import Item, Shelf, StoreShelf, item_of
 from ._splitting import split
 from ._store import store_at
 from ._versions import now_of, write_lock
-from ._withdrawing import note_export, withdrawn_ids
+from ._withdrawing import note_export, withdrawn_in
 
 if TYPE_CHECKING:
     from ._dataset import Dataset, DatasetView
@@ -72,6 +80,7 @@ def publish(
     _check_apart(dataset, shelf)
     dataset._catch_up()
     parts = _parts(dataset, splits)
+    _check_rows(dataset, [row for rows in parts.values() for _, row in rows.values()])
     publication = _Published(shelf)
     publication.check_ours()
     version = write_lock(dataset) if dataset._kept is None else dataset._kept.version
@@ -95,10 +104,15 @@ def publish(
     published = [row for _, rows in places.values() for row in rows]
     note_export(dataset._store, shelf.key, published, adds=True)
     shelf.write(dataset._store, changed, stale)
-    if withdrawn := withdrawn_ids(dataset._store):
+    if withdrawn := withdrawn_in(dataset):
         shelf.erase(withdrawn)
     note_export(dataset._store, shelf.key, published, adds=False)
-    return Publication(shelf.url, version, len(changed))
+    altered = (MANIFEST,) if edited_in(dataset) & {row.file_id for row in published} else ()
+    if altered:
+        logger().warning(
+            "%s", f"{shelf.url} has rows that were edited outside of firsthandapi: its card says so"
+        )
+    return Publication(shelf.url, version, len(changed), altered)
 
 
 def publication_at(url: str) -> Shelf | None:
@@ -220,19 +234,36 @@ def _parts(
             raise InvalidArgumentError(
                 "splits must be those of this dataset: dataset.split()", field="splits"
             )
-    withdrawn = withdrawn_ids(dataset._store)
+    withdrawn, consents = withdrawn_in(dataset), consents_in(dataset._store)
+    license, origins = statements_in(dataset._store).get("license"), origins_of(dataset)
+
+    def published(row: Record) -> tuple[str, Record]:
+        folder, placed_row = dataset._placed(row)
+        placed_row = with_origin(placed_row, *origins.get(row.job_id, (None, None)))
+        return folder, under_license(placed_row, license, consents)
+
     parts = {
-        name: {dataset.path_of(row): dataset._placed(row) for row in rows if row.file_id not in withdrawn}
+        name: {dataset.path_of(row): published(row) for row in rows if row.file_id not in withdrawn}
         for name, rows in chosen.items()
     }
     paths = [path for rows in parts.values() for path in rows]
     if not paths:
-        raise ConfigurationError(f"{dataset._name} has no file to publish")
+        gone = sum(len(rows) for rows in chosen.values())
+        why = f": {count_of(gone)} withdrawn by workers or the service" if gone else ""
+        raise ConfigurationError(f"{dataset._name} has no file to publish{why}")
     if len({*paths}) < len(paths):
         raise InvalidArgumentError(
             "splits: a file is in two of them, which would leak; use dataset.split()", field="splits"
         )
     return parts
+
+
+def _check_rows(dataset: Dataset, rows: Sequence[Record]) -> None:
+    """Raises InvalidArgumentError: rows contradict a statement, or the consent of their worker."""
+    statements = statements_in(dataset._store)
+    witness = facts_of(dataset, statements, {"": rows}).witness
+    witness.check(statements)
+    witness.check_licenses(statements.get("license"))
 
 
 def _papers(
@@ -242,21 +273,19 @@ def _papers(
     shelf: Shelf,
     gone: Sequence[str] = (),
 ) -> list[Item]:
-    """All but the media: the lock first, and the rows last. `gone`: files that were withdrawn just now.
-    Raises InvalidArgumentError: rows contradict a statement.
-    """
+    """All but the media: the lock first, and the rows last. `gone`: files that were withdrawn just now."""
     store = dataset._store
     records = [row for rows in places.values() for row in rows]
     ids = {row.file_id for row in records}
     now = now_of(dataset)
-    table = table_of(places, withdrawn=[*now.withdrawn, *gone], excluded=now.excluded)
+    withdrawn = {*now.withdrawn, *withdrawn_in(dataset), *gone}
+    table = table_of(places, withdrawn=withdrawn, excluded=now.excluded)
     rows = {
         within(place, MANIFEST): b"".join(map(manifest_line, rows)) for place, rows in places.items() if rows
     }
     statements: dict[str, Any] = statements_in(store)
     if shelf.base is not None:
         statements = {"url": shelf.url} | statements | {"content_url": shelf.base}
-    Witness(records).check(statements)
     parts: dict[str, list[Record]] = {}
     for place, listed in places.items():
         parts.setdefault(split_in(place), []).extend(listed)

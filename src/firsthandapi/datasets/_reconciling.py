@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.record import dump
+from firsthandapi._core.rows.consents import withdrawn_consents
 from firsthandapi._core.rows.withdrawal import Copy, Reconciliation, withdrawn_of
 
 from ._consents import consents_in, keep_consents
@@ -44,17 +45,19 @@ class Reconciling:
         self._unsure: list[str] = []
         # What the service itself lists, and no longer lists: what a folder says removes nothing elsewhere.
         self._gone: set[str] = set()
-        self._listed: set[str] = set()
+        # Its files, each with its consent; and those whose consent it calls withdrawn.
+        self._listed: dict[str, str | None] = {}
+        self._not_consented: set[str] = set()
         self._asked: set[str] = set()
         self._seen: dict[str, Any] = {}
 
-    def note(self, job: Job, listed: frozenset[str]) -> None:
+    def note(self, job: Job, listed: Mapping[str, str | None]) -> None:
         """Remove the files of a job that the service no longer lists."""
         dataset = self._dataset
         rows = dataset._rows_of(job)
         approved = int_or_none(job.files_approved)
         withdrawn = withdrawn_of({row.file_id for row in rows}, listed, approved)
-        self._listed |= listed
+        self._listed.update(listed)
         if approved is not None and len(listed) >= approved:
             self._asked.add(job.id)
         # Including those of an earlier call that was interrupted.
@@ -72,23 +75,30 @@ class Reconciling:
             note_in_ledger(dataset.path, seen)
 
     def consents(self) -> list[str]:
-        """The consents of the folder that may have been withdrawn since they were written down."""
-        lines = consents_in(self._dataset._store).values()
-        return sorted(line["consent_id"] for line in lines if line.get("withdrawn_at") is None)
+        """The consents of the folder that may have been withdrawn since they were written down, and those of files that
+        a copy still has."""
+        store = self._dataset._store
+        lines = consents_in(store)
+        copied = {self._listed[id_] for files in exports_of(store, self._listed).values() for id_ in files}
+        open_lines = lines.keys() - withdrawn_consents(lines)
+        return sorted(consent for consent in open_lines | copied if consent is not None)
 
     def note_consents(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
         """Write them down as they are now."""
         dataset = self._dataset
         rows = (row for place in (*dataset._manifests, *dataset._hidden) for row in place.records.values())
         keep_consents(dataset._store, lines, {row.consent_id for row in rows})
+        withdrawn = withdrawn_consents(lines)
+        self._not_consented = {file_id for file_id, consent in self._listed.items() if consent in withdrawn}
 
     def done(self) -> Reconciliation:
         """The result. Updates the dataset to match the folder."""
         store = self._dataset._store
         cleaning = Cleaning(type(self._dataset), str(self._dataset.path.absolute()), self._seen, self._asked)
         withdrawn = withdrawn_ids(store)
-        self._gone |= withdrawn - self._listed  # an earlier call may not have reached a copy
-        exports = exports_of(store, withdrawn.union(self._ids))
+        self._gone |= withdrawn - self._listed.keys()  # an earlier call may not have reached a copy
+        self._gone |= self._not_consented
+        exports = exports_of(store, withdrawn.union(self._ids, self._not_consented))
         copies = [Copy(url, self._is_cleaned(cleaning, url, files)) for url, files in exports.items()]
         self._dataset._open_again()
         return Reconciliation(

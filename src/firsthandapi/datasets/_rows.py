@@ -394,9 +394,9 @@ class Rows(Displayed, Led, metaclass=LedClass):
         Args:
             near: None for files of the same bytes, by their SHA-256; no file is read. True also finds images that are
                 crops, other sizes, or recompressions of each other (extra `images`), by a perceptual hash of 64 bits
-                of which 10 may differ, and a second look at their pixels. Or the number of bits, 0 to 20; above 12,
-                large datasets take much longer. Each image is read once: its dataset keeps the hashes in
-                `.firsthandapi/`.
+                of which 10 may differ, and a second look at their pixels. It finds no mirrored or turned images, and
+                few small crops. Or the number of bits, 0 to 20; above 12, large datasets take much longer. Each image
+                is read once: its dataset keeps the hashes in `.firsthandapi/`.
             against: another dataset or view, to find what both contain.
 
         Returns:

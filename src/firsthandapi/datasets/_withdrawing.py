@@ -1,4 +1,6 @@
 """What a folder remembers of withdrawn files and of exports."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.rows.consents import is_withdrawn
 from firsthandapi._core.rows.kept import ENDING, LARGEST_KEPT, VERSIONS, parse_kept
 from firsthandapi._core.rows.manifest import label_of
 from firsthandapi._core.rows.versions import LARGEST_LOCK, LOCK_FILE, without
@@ -21,7 +24,7 @@ from firsthandapi._core.rows.withdrawal import (
 )
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
-from ._consents import keep_consents
+from ._consents import consents_in, keep_consents
 from ._hashes import erase_lines
 from ._lock import taking_notes
 from ._opinions import forget_opinions
@@ -29,6 +32,7 @@ from ._opinions import forget_opinions
 if TYPE_CHECKING:
     from firsthandapi._core.rows.manifest import Record
 
+    from ._dataset import Dataset
     from ._manifest import Manifest
     from ._store import Store
 
@@ -36,6 +40,13 @@ if TYPE_CHECKING:
 def withdrawn_ids(store: Store) -> frozenset[str]:
     """The ids of the files that must not come back."""
     return parse_ids(store.read(store.root / WITHDRAWN, LARGEST))
+
+
+def withdrawn_in(dataset: Dataset) -> frozenset[str]:
+    """The ids of the files that must not be published: also those whose workers have withdrawn their consent."""
+    consents = consents_in(dataset._store)
+    rows = dataset.records if consents else ()
+    return withdrawn_ids(dataset._store).union(row.file_id for row in rows if is_withdrawn(row, consents))
 
 
 def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:

@@ -20,7 +20,15 @@ from firsthandapi._base.host import replacing
 from firsthandapi._base.host.locking import FileLock, taken_within
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.idempotency import idempotency_key
-from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
+from firsthandapi._core.orders.ordering import Walk
+from firsthandapi._core.orders.record import (
+    Account,
+    OrderRecord,
+    OtherOrders,
+    ShownJob,
+    key_of,
+    read_record,
+)
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._lock import WRITER
@@ -109,6 +117,11 @@ class Ledger:
         with self._locked() as records:
             return records.get(key)
 
+    def others(self, key: str) -> OtherOrders:
+        """What the records with other keys say."""
+        with self._locked() as records:
+            return OtherOrders.of(record for record in records.values() if record.key != key)
+
     def has_job(self, job_id: str) -> bool:
         """Whether an order of this ledger got the job."""
         with self._locked() as records:
@@ -161,13 +174,18 @@ class Ledger:
         with self._locked() as records:
             return [record for record in self._held(records) if self._is_due(record)]
 
-    def looked(self, jobs: Iterable[ShownJob], began: float, server_began: float | None) -> None:
-        """Write down what a whole search, begun then, has found of the refused orders."""
+    def looked(self, jobs: Iterable[ShownJob], walk: Walk) -> None:
+        """Write down what a whole search, which has found these jobs, says of the refused orders."""
         by_key = {key_of(job): job for job in jobs}
         with self._locked() as records:
+            others = OtherOrders.of(records.values())
             for record in self._held(records):
                 job = by_key.get(record.key)
-                searched = record.not_found(began, server_began) if job is None else record.with_job(job)
+                searched = (
+                    record.not_found(walk.began, walk.served_at, walk.unmarked, others)
+                    if job is None
+                    else record.with_job(job)
+                )
                 if searched != record:
                     self._write(searched, records)
 
@@ -312,6 +330,10 @@ class OrderInLedger:
     def known_order(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """Its record; None if there is none."""
         return self._ledger.record(self._key), ()
+
+    def others(self) -> OtherOrders:
+        """What the other orders of the ledger say."""
+        return self._ledger.others(self._key)
 
     def create(self, record: OrderRecord) -> None:
         """Record it, which sets its cost aside."""

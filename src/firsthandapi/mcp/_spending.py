@@ -6,6 +6,7 @@ Annotations are evaluated here, since the tools' schemas are made from them.
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -92,7 +93,8 @@ def add_spending(
         request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
         async with turn_of(ledger, key, "sends this order"):
             await room_for(client, ledger, key, _cost(fields))
-            record, job = await order_once(
+            buy = partial(
+                order_once,
                 client._transport,  # pyright: ignore[reportPrivateUsage] # of one house
                 order,
                 request,
@@ -101,15 +103,18 @@ def add_spending(
                 way_out=_WAY_OUT,
                 unaffordable=await on_thread(ledger.obstacle, key),
             )
-        if order.is_new and job is not None and job.response.idempotency_key is not None:
-            return job, False
-        # Known, or found again: nothing was posted, or the response to a repeated POST shows the job's first state.
-        try:
-            return await client.jobs.get(str(record.job_id)), True
-        except NotFoundError:
-            if job is None:
-                raise
-            return job, True  # this call has just seen it: a replica lags behind
+            record, job = await buy()
+            if order.is_new and job is not None and job.response.idempotency_key is not None:
+                return job, False
+            # Known, or found again: nothing was posted, or the response to a repeated POST shows the job's first state.
+            try:
+                return await client.jobs.get(str(record.job_id)), True
+            except NotFoundError as error:
+                if job is not None:
+                    return job, True  # this call has just seen it: a replica lags behind
+                # The response to the POST may have made up the id.
+                record, job = await buy(gone=error)
+        return job or await client.jobs.get(str(record.job_id)), True
 
     @server.tool(annotations=SPENDS)
     @taking(job_parameters(explained=True))
@@ -272,4 +277,4 @@ async def _look_for(client: AsyncFirstHandClient, ledger: Ledger, refused: list[
         walk = walk.after(page)
         jobs += page.jobs
         question = page.unread
-    await on_thread(ledger.looked, jobs, walk.began, walk.served_at)
+    await on_thread(ledger.looked, jobs, walk)

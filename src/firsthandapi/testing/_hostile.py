@@ -14,11 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
+
+from firsthandapi_server.rules.rewrites import REWRITES, Rewrite, checked_rewrites, rewrite
 
 from ._clients import WithClients
 from ._raw import RawRequest, RawServer, Reply, json_response, response
@@ -58,7 +60,8 @@ class Lies:
         spoiled: the share of downloads that are refused, cut, dropped, or of other bytes.
         no_meta: whether no response shows metadata.
         meta_cut: how many characters of each value of metadata are kept; None for all.
-        rewrites: whether a job is shown as other software would write it: the same to a person.
+        rewrites: how jobs are shown: True, as other software would write them, the same to a person; or a name or names
+            of `MockServer(rewrites=…)`: `upper`, `cut`, `camel`, `drop`, and `text`.
         idem: what a key gets that is known: its response again, an error, or some other job of the account.
         idem_life: how long a key is known.
         forgets: the share of keys that are not known when they come again.
@@ -82,7 +85,7 @@ class Lies:
     spoiled: float = 0.0
     no_meta: bool = False
     meta_cut: int | None = None
-    rewrites: bool = False
+    rewrites: bool | Rewrite | Sequence[Rewrite] = False
     idem: Literal["replay", "409", "422", "other"] = "replay"
     idem_life: float = DAY
     forgets: float = 0.0
@@ -92,13 +95,16 @@ class Lies:
     cancels: float = 0.0
     hold: bool = False
 
+    def __post_init__(self) -> None:
+        checked_rewrites(() if isinstance(self.rewrites, bool) else self.rewrites)
+
     @classmethod
     def drawn(cls, draw: random.Random) -> Self:
         """Some of them, of any size, such that a caller who tries again comes to an end."""
         lags = [0.0, 3.0, 300.0]
         list_lag = draw.choice(lags)
         idem: Any = draw.choice(["replay", "409", "422", "other"])
-        return cls(
+        lies = cls(
             list_lag=list_lag,
             get_lag=draw.choice(lags),
             count_lag=draw.choice(lags),
@@ -114,6 +120,10 @@ class Lies:
             broken=draw.choice([0.0, 0.1]),
             spoiled=draw.choice([0.0, 0.2]),
         )
+        # A job whose metadata is rewritten is found again by its key alone.
+        may_hide = idem == "replay" and lies.idem_life == DAY
+        names = [name for name in REWRITES if draw.random() < 0.2 and (may_hide or name == "text")]
+        return replace(lies, rewrites=names or lies.rewrites)
 
 
 @dataclass
@@ -429,7 +439,9 @@ class HostileService(WithClients):
             row["metadata"] = {
                 name: str(value)[: self.lies.meta_cut] for name, value in row["metadata"].items()
             }
-        return rewritten(row) if self.lies.rewrites else row
+        if self.lies.rewrites is True:
+            return rewritten(row)
+        return rewrite(row, checked_rewrites(self.lies.rewrites or ()))
 
     def _id(self, kind: str) -> str:
         return f"{kind}_01" + "".join(self._random.choices("0123456789ABCDEFGHJKMNPQRSTVWXYZ", k=24))

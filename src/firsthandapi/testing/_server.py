@@ -22,6 +22,10 @@ class MockServer(WithClients, BundledServer):
             ends only with `clock.advance`, and requests beyond it are refused immediately.
         idempotency_keys: which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`, which is
             POST /v1/jobs alone, as 0.1.0 of this package has it.
+        rewrites: how the server changes a job when it stores it, so that responses show something else than was posted:
+            one name or several. `upper` and `cut` change the values of metadata, to upper case and to 32 characters,
+            `camel` writes its names in camelCase, `drop` stores no metadata, and `text` trims texts, writes them in
+            NFC, and `&` as `&amp;`. An idempotency key still belongs to the body that was sent.
         api_key: the live key, `fh_live_…`; a new one when left out. The sandbox key is the same after `fh_test_`.
         public_url: the address by which programs and people reach the server, such as that of a proxy in front of it:
             scheme, host, and port, http or https. All URLs that the server gives out begin with it, and requests to
@@ -34,5 +38,5 @@ class MockServer(WithClients, BundledServer):
         workers: whether simulated workers do the jobs.
 
     Raises:
-        ValueError: `api_key` or `public_url` cannot be used.
+        ValueError: `api_key`, `public_url`, or `rewrites` cannot be used.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -38,6 +38,7 @@ from firsthandapi_server.rules.deprecation import Deprecation
 from firsthandapi_server.rules.faults import Faults
 from firsthandapi_server.rules.jobs import Verdict, made_up_dimensions
 from firsthandapi_server.rules.places import lies_within
+from firsthandapi_server.rules.rewrites import Rewrite, checked_rewrites
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.state.model import SCOPES, Account, DeliveryAttempt, File, Job, Location, Submission
 
@@ -121,6 +122,7 @@ class BundledServer:
         port: int = 0,
         rate_limit: int | None = 100,
         idempotency_keys: IdempotencyKeys = "all",
+        rewrites: Rewrite | Iterable[Rewrite] = (),
         api_key: str | None = None,
         public_url: str | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
@@ -159,6 +161,7 @@ class BundledServer:
             "rate_limit": rate_limit,
             "organization_rate_limit": self._app.organization_rate_limit,
             "idempotency_keys": idempotency_keys,
+            "rewrites": checked_rewrites(rewrites),
             "signature_style": self._sender.style,
         }
         self._set_up()
@@ -533,6 +536,15 @@ class BundledServer:
         if keys not in ("all", "jobs"):
             raise ValueError(f"idempotency_keys is 'all' or 'jobs', not {keys!r}")
         self._app.idempotency_keys = keys
+
+    @property
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        """How the server changes the metadata and texts of new jobs: `upper`, `cut`, `camel`, `drop`, and `text`."""
+        return self._world.jobs.rewrites
+
+    @rewrites.setter
+    def rewrites(self, names: Sequence[Rewrite]) -> None:
+        self._world.jobs.rewrites = checked_rewrites(names)
 
     @property
     def signature_style(self) -> SignatureStyle:

@@ -34,6 +34,7 @@ from firsthandapi_server.contract.text import iso, parse_iso
 from firsthandapi_server.contract.words import Time
 from firsthandapi_server.http.reading import MAX_UPLOAD, parse_body, validate
 from firsthandapi_server.http.responses import error_response, json_bytes, no_method
+from firsthandapi_server.rules.rewrites import Rewrite
 
 if TYPE_CHECKING:
     from firsthandapi_server.mock.bundled import BundledServer
@@ -170,6 +171,7 @@ class ServerAnswer(Shown):
     rate_limit: int | None
     organization_rate_limit: int | None
     idempotency_keys: Literal["all", "jobs"]
+    rewrites: Annotated[list[Rewrite], Field(description="How new jobs are rewritten when they are stored.")]
     signature_style: Literal["plain", "timestamped"]
 
 

@@ -19,6 +19,7 @@ from firsthandapi_server.state.state import State
 from . import show
 from .credits import Credits
 from .events import Events
+from .rewrites import Rewrite, rewrite
 
 # A job is flagged, once, when this many of its submissions were rejected.
 FLAGGED_AT = 10
@@ -85,12 +86,15 @@ class Jobs:
         self.reasons: Mapping[int, str] = {}
         # What new jobs say of their prices, on a server of one's own: `currency`, and `pay`.
         self.terms: Mapping[str, Any] = {}
+        # How new jobs are changed when they are stored: on a server for tests.
+        self.rewrites: tuple[Rewrite, ...] = ()
         # How long a worker may take for a second attempt; None: for ever.
         self.retry_seconds: float | None = None
 
     def create(self, account: Account, body: Mapping[str, Any], actor: str, at: float, address: str) -> Job:
         """Post a job, as the body of a request describes it, and set its cost aside. `address` is the server's."""
-        fields = {name: value for name, value in {**body, **self.terms}.items() if name != "deadline"}
+        stored = {**rewrite(body, self.rewrites), **self.terms}
+        fields = {name: value for name, value in stored.items() if name != "deadline"}
         deadline = None if body.get("deadline") is None else parse_iso(body["deadline"])
         url = f"{address}/purchase/{account.organization.id}"
         price = fields["price_per_file_cents"]

@@ -212,11 +212,23 @@ def test_a_429_goes_back_in_line(retry_after: float | None, overrides: dict[str,
         ("5, 5", None),
         ("Fri, 99 Foo 2026 10:00:00 GMT", None),
         ("2026", 2026.0),
+        ("999999999", 86_400.0),
+        ("1000000000", 86_400.0),
+        ("9" * 19, 86_400.0),
+        ("9" * 5_000 + ".9", 86_400.0),
     ],
 )
 def test_retry_after_in_seconds_and_junk(text: str, seconds: float | None) -> None:
     """`Retry-After` in seconds is read; 0 and junk are as if it were not there."""
     assert parse_retry_after(headers(retry_after=text), now=NOW) == seconds
+
+
+@pytest.mark.parametrize("text", ["61", "1000000000", "9" * 400])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_of_any_length_is_too_long(text: str, status: int) -> None:
+    """A pause with too many digits ends the call, as one of 61 seconds does: it is not taken for a missing header."""
+    retry_after = parse_retry_after(headers(retry_after=text), now=NOW)
+    assert choose(FirstHandApiError("no", status=status), retry_after=retry_after) == NoRetry()
 
 
 @pytest.mark.parametrize("local_clock_off_by", [0, -86_400, 3600])

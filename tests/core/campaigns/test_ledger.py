@@ -15,8 +15,8 @@ from firsthandapi._core.campaigns.ledger import (
     campaign_in,
     campaign_of,
     ledger_of,
-    may_hide,
 )
+from firsthandapi._core.orders.ordering import Walk
 from firsthandapi._core.orders.record import OrderRecord, read_record
 from firsthandapi._core.rows.decisions import Decided, Decision
 from firsthandapi.errors import InvalidArgumentError
@@ -29,10 +29,15 @@ REQUEST: dict[str, Any] = {
 }
 
 
+def key(number: int) -> str:
+    """A key as this package makes them."""
+    return f"fh-{number:064x}"
+
+
 def job(number: int = 1, status: str = "open", approved: int | None = 0, **fields: Any) -> dict[str, Any]:
     """A job as the service shows it."""
     metadata = {
-        "firsthandapi_key": f"key-{number}",
+        "firsthandapi_key": key(number),
         "firsthandapi_campaign": "fh-1",
         "firsthandapi_label": "stop",
     }
@@ -44,8 +49,8 @@ def order(
     number: int = 1, label: str = "stop", row: dict[str, Any] | None = None, **changed: Any
 ) -> CampaignOrder:
     """An order of 10 files for 50 cents each."""
-    key, sent_at = f"key-{number}", 1_800_000_000.0 + number
-    order = CampaignOrder(OrderRecord("order", key, {**REQUEST, **changed}, sent_at, label=label))
+    sent_at = 1_800_000_000.0 + number
+    order = CampaignOrder(OrderRecord("order", key(number), {**REQUEST, **changed}, sent_at, label=label))
     return order if row is None else order.seen(row)
 
 
@@ -200,8 +205,8 @@ def test_the_ledger_is_read_as_it_was_written() -> None:
 def test_an_order_is_put_in_place_added_or_taken_out() -> None:
     """Each step of an order makes another ledger."""
     ledger = CampaignLedger("fh-1").with_order(0, order(1)).with_order(1, order(2))
-    assert [entry.key for entry in ledger.orders] == ["key-1", "key-2"]
-    assert ledger.with_order(0, order(3)).orders[0].key == "key-3"
+    assert [entry.key for entry in ledger.orders] == [key(1), key(2)]
+    assert ledger.with_order(0, order(3)).orders[0].key == key(3)
     assert ledger.with_order(1, None).orders == ledger.orders[:1]
     assert ledger.with_order(0, None).orders == ledger.orders[1:]
 
@@ -221,10 +226,10 @@ def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
     stray["metadata"] = {**stray["metadata"], "firsthandapi_campaign": "fh-2"}
     seen = ledger.with_jobs([job(4), stray, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
     assert [(entry.key, entry.state) for entry in seen.orders] == [
-        ("key-1", "open"),
-        ("key-2", "open"),
-        ("key-3", "cancelled"),
-        ("key-4", "open"),
+        (key(1), "open"),
+        (key(2), "open"),
+        (key(3), "cancelled"),
+        (key(4), "open"),
     ]
     assert seen.spent_cents == 1_700
     assert seen.with_jobs([job(4), job(3, "cancelled", 4)]) == seen
@@ -232,7 +237,7 @@ def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
 
 def test_a_lost_ledger_is_made_from_the_jobs() -> None:
     """Those of the campaign, oldest first; no other job is taken for one of its orders."""
-    stray = {**job(9), "metadata": {"firsthandapi_key": "key-9"}}
+    stray = {**job(9), "metadata": {"firsthandapi_key": key(9)}}
     no_label = {**job(8), "metadata": {**job(8)["metadata"], "firsthandapi_label": "../up"}}
     no_key = {**job(7), "metadata": {"firsthandapi_campaign": "fh-1", "firsthandapi_label": "stop"}}
     no_price = {**job(6), "price_per_file_cents": None}
@@ -266,7 +271,7 @@ def test_a_lost_ledger_is_of_the_campaign_that_ordered_the_rows() -> None:
     assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == "fh-2"
     assert campaign_in(spec(), "signs", "/a", jobs, ["job_2"]) == name_key
     assert campaign_in(spec(), "signs", "/a", jobs) == name_key
-    jobs[3]["metadata"].update(firsthandapi_campaign=name_key, firsthandapi_key="key-3")
+    jobs[3]["metadata"].update(firsthandapi_campaign=name_key, firsthandapi_key=key(3))
     assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == name_key
 
 
@@ -343,19 +348,6 @@ def test_a_campaign_that_may_be_another_is_refused(words: str | None) -> None:
     assert campaign_in(now, key, "/a", jobs) == key
 
 
-def test_jobs_without_metadata_may_be_those_of_lost_orders() -> None:
-    """If the service shows none of a known order; else only if there is one for each of several labels."""
-    first, second = spec("signs", stop="stop signs"), spec("signs", stop="stop signs", cat="cats")
-    jobs = [{**fields, "id": f"job_{label}"} for label, fields in second.jobs.items()]
-    fresh = CampaignLedger("fh-1")
-    assert may_hide(second, fresh, jobs)
-    assert not may_hide(second, fresh, jobs[:1])
-    assert not may_hide(first, fresh, jobs)
-    visible, hidden = order(1, row=job(1)), order(2, row={**job(2), "metadata": None})
-    assert not may_hide(second, CampaignLedger("fh-1", (visible, order(3))), jobs)
-    assert may_hide(first, CampaignLedger("fh-1", (visible, hidden)), [])
-
-
 def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
     """The error names both; one that has all words is the one."""
     cats, dogs = (spec("signs", stop="stop signs", more=words) for words in ("cats", "dogs"))
@@ -384,15 +376,15 @@ def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
 
 def test_a_refused_order_leaves_its_key_to_the_next_one() -> None:
     """It costs until a later search has not found it, and is no order of the plan meanwhile."""
-    refused = order().with_(request={**REQUEST, "metadata": {"firsthandapi_key": "key-1"}}, refused_at=100.0)
+    refused = order().with_(request={**REQUEST, "metadata": {"firsthandapi_key": key(1)}}, refused_at=100.0)
     ledger = CampaignLedger("fh-1", (refused, order(2, row=job(2))))
-    assert ledger.next_key("stop") == "key-1"
+    assert ledger.next_key("stop") == key(1)
     assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
     assert (refused.is_refused, refused.is_lost, order().is_lost) == (True, False, True)
     assert ledger.spent_cents == 1_000
-    assert ledger.without_found(159.0, None) == ledger
-    later = ledger.without_found(160.0, None)
-    assert (later.spent_cents, later.next_key("stop")) == (500, "key-1")
+    assert ledger.without_found(Walk(159.0)) == ledger
+    later = ledger.without_found(Walk(160.0))
+    assert (later.spent_cents, later.next_key("stop")) == (500, key(1))
     assert later.with_jobs([job(1)]).spent_cents == 1_000
 
 
@@ -429,7 +421,7 @@ def test_an_order_that_is_given_up_leaves_its_key() -> None:
     assert given_up.spent_cents == 0
     copy = read_again(ledger.with_order(1, given_up))
     assert (copy.orders, copy.forgotten) == (ledger.orders[:1], (given_up,))
-    assert copy.keys == {"key-1": 0, "key-2": -1}
+    assert copy.keys == {key(1): 0, key(2): -1}
 
 
 def test_files_that_are_no_files_of_their_own_never_count() -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from firsthandapi._core.orders.account import OrderCheck, check_account, earliest, job_of, order_of
-from firsthandapi._core.orders.record import OrderRecord, marked
+from firsthandapi._core.orders.record import Account, OrderRecord, marked
 from firsthandapi.types import CreditTransaction, Job
 
 REQUEST = {"description": "Photos of street signs", "files_needed": 3, "price_per_file_cents": 50}
 ORDER = OrderRecord(key="k1", request=marked(REQUEST, "k1"), first_sent_at=1000.0)
 BOUGHT = replace(ORDER, job={"id": "job_1", "status": "open"})
+SANDBOX = replace(BOUGHT, account=Account("https://api.example.com", "f", "test"))
+KEY = f"fh-{0xABC:064x}"
 NUMBERS = itertools.count(1)
 DOWNLOADED = OrderRecord(kind="job", job={"id": "job_1", "status": "open", **REQUEST})
 
@@ -73,8 +75,7 @@ CANCELLED = job(status="cancelled", files_approved=1)
         pytest.param(
             [BOUGHT], [], [moved(-150)], (1, 150, 150, [], []), id="a job that the list does not show"
         ),
-        pytest.param([BOUGHT], [job()], [], (1, 150, 0, [], []), id="a sandbox charges nothing"),
-        pytest.param([ORDER], [], [], (1, 150, 0, [], []), id="an order that may have been lost"),
+        pytest.param([SANDBOX], [job()], [], (1, 0, 0, [], []), id="a sandbox charges nothing"),
         pytest.param([ORDER], [job()], [moved(-150)], (1, 150, 150, [], []), id="found by its key"),
         pytest.param([DOWNLOADED], [job()], [moved(-150)], (1, 150, 150, [], []), id="only downloaded"),
         pytest.param(
@@ -194,6 +195,58 @@ def test_each_cent_is_of_an_order_or_unexplained(
     check = check_account(records, jobs, transactions)
     assert sums(check) == expected
     assert bool(check) is (not expected[3] and not expected[4])
+
+
+@pytest.mark.parametrize(
+    ("record", "jobs", "transactions", "name"),
+    [
+        (ORDER, [], [], "idempotency key k1"),
+        (BOUGHT, [job()], [], "job_1"),
+        (BOUGHT, [job()], [moved(-100)], "job_1"),
+        (BOUGHT, [job()], [refund(150), moved(-150)], "job_1"),
+    ],
+    ids=["lost", "without a transaction", "charged in part", "refunded, and not cancelled"],
+)
+def test_an_order_that_was_not_charged_is_no_proof(
+    record: OrderRecord, jobs: list[Job], transactions: list[CreditTransaction], name: str
+) -> None:
+    """Its job may be one that the books do not know, or the list of transactions may be incomplete."""
+    check = check_account([record], jobs, transactions)
+    assert not check
+    assert check.uncharged == (name,)
+    assert f"not charged: the transactions of the account do not cover {name}:" in str(check)
+
+
+def test_a_suspect_is_named() -> None:
+    """Until its order has a job; forgotten, it is the owner's decision."""
+    suspected = ORDER.with_suspect("job_9")
+    check = check_account([suspected], [], [])
+    assert not check
+    assert check.suspects == ("job_9",)
+    assert "suspect: the service named job_9 in response to an order" in str(check)
+    assert order_of("signs", suspected).status == "suspected"
+    assert order_of("signs", suspected).suspects == ("job_9",)
+    assert check_account([replace(suspected, forgotten=True)], [], [])
+    assert check_account([suspected.with_job({"id": "job_1"})], [job()], [moved(-150)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("firsthandapi_key", KEY.upper()),
+        ("firsthandapi_key", KEY[:32]),
+        ("firsthandapiKey", KEY),
+        ("FIRSTHANDAPI_KEY", KEY.upper()),
+    ],
+)
+def test_a_twin_is_found_though_its_key_was_rewritten(name: str, value: str) -> None:
+    """As an earlier run has bought it on a service that rewrites metadata."""
+    order = OrderRecord("order", KEY, marked(REQUEST, KEY), 0.0, {"id": "job_1"})
+    jobs = [job("job_2", metadata={name: value}), job("job_1", metadata={name: value})]
+    check = check_account([order], jobs, [moved(-150, "job_2"), moved(-150)])
+    assert not check
+    assert [twin.id for twin in check.duplicates] == ["job_2"]
+    assert check.charged_cents == 300
 
 
 def test_a_job_of_a_campaign_that_no_book_has() -> None:

@@ -83,7 +83,9 @@ def test_only_jobs_of_the_key_are_shown() -> None:
     older = {**MINE, "created_at": "2026-12-31T00:00:00Z"}
     twins = read(LookFor("mine"), page(twin, PLAIN, older))
     assert (twins.jobs, twins.twins) == ((older,), (twin,))
-    assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown(unmarked=(PLAIN,), keeps_metadata=True)
+    assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown(unmarked=(PLAIN, OTHERS))
+    made = {**OTHERS, "metadata": {KEY_METADATA: f"fh-{0:064x}"}}
+    assert read(LookFor("mine"), page(made, PLAIN)) == Shown(unmarked=(PLAIN,))
     assert read(LookFor("mine"), page(PLAIN)) == Shown(unmarked=(PLAIN,))
     assert read(LookFor("mine"), page()) == Shown()
     assert (
@@ -95,7 +97,7 @@ def test_only_jobs_of_the_key_are_shown() -> None:
 def test_a_search_reads_on_until_it_has_found() -> None:
     """One key buys one job; without a key every page is read, and none twice."""
     second = LookFor("mine", "2", frozenset({"2"}))
-    assert read(LookFor("mine"), page(OTHERS, cursor="2")) == Shown((), second, keeps_metadata=True)
+    assert read(LookFor("mine"), page(OTHERS, cursor="2")) == Shown((), second, (OTHERS,))
     assert read(LookFor("mine"), page(MINE, cursor="2")) == Shown((MINE,))
     assert read(second, page(cursor="3")).unread == LookFor("mine", "3", frozenset({"2", "3"}))
     assert read(LookFor(None), page(MINE, cursor="2")).unread == LookFor(None, "2", frozenset({"2"}))

@@ -32,7 +32,15 @@ from firsthandapi._core.orders.ordering import (
     next_command,
     with_walk,
 )
-from firsthandapi._core.orders.record import JOBS_PATH, KEY_METADATA, OrderRecord, ShownJob, marked
+from firsthandapi._core.orders.record import (
+    JOBS_PATH,
+    KEY_METADATA,
+    Account,
+    OrderRecord,
+    OtherOrders,
+    ShownJob,
+    marked,
+)
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import (
     ConfigurationError,
@@ -53,6 +61,7 @@ from firsthandapi.errors import (
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
+MADE_KEY = f"fh-{1:064x}"
 # What the caller asks for, and the same with its typo corrected.
 REQUESTS: tuple[dict[str, Any], ...] = (
     {"description": "Photos of stret signs", "files_needed": 2},
@@ -209,7 +218,7 @@ def posted(
         yield after, Shown((bought.row,))
         yield after, lost
         yield after, UnexpectedResponseError("<html>")
-        yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}},))
+        yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: MADE_KEY}},))
         yield after, Shown(({**bought.row, "id": "../me"},))
         yield after, Shown(({**REQUESTS[0], "id": "job_2", "status": "open", "files_needed": 3},))
         yield after, Shown(({"id": "job_made_up", "status": "open"},))
@@ -505,6 +514,8 @@ def order_of(
 
 
 BOUGHT = order_of(REQUESTS[0], "key", NOW, JOB)
+ONE_READ = frozenset({"job_1"})
+KEEPS_METADATA = OtherOrders(keeps_metadata=True)
 FETCHED = OrderRecord("job", job=JOB)
 
 
@@ -536,8 +547,8 @@ def refusal(request: int = 0, key: str | None = None, **fields: Any) -> FirstHan
         ({"key": "other", "record": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
         ({"record": FETCHED}, InvalidArgumentError, "downloaded by download_all"),
         ({"rows_of": ("job_1", "job_2")}, ConfigurationError, "job_1, job_2"),
-        ({"rows_of": ("job_1",), "looked": True}, ConfigurationError, "cannot see"),
-        ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
+        ({"rows_of": ("job_1",), "read": ONE_READ}, ConfigurationError, "cannot see"),
+        ({"rows_of": ("job_1",), "read": ONE_READ, "found": (JOB,)}, ConfigurationError, "other arguments"),
     ],
 )
 def test_a_folder_of_another_job_is_refused(fields: dict[str, Any], kind: Any, words: str) -> None:
@@ -606,7 +617,7 @@ def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int)
     error = str(refused(state).error)
     assert "may have bought job_1" in error
     assert "For a further job, run firsthandapi orders forget BOOK k" in error
-    for safe in (replace(state, record=young), replace(state, keeps_metadata=True)):
+    for safe in (replace(state, record=young), replace(state, others=KEEPS_METADATA)):
         # What was corrected is written down first.
         assert isinstance(next_command(safe), WriteDown if asked else Post)
 
@@ -722,7 +733,8 @@ def test_a_refused_order_is_kept_and_sent_again(kind: Any, status: int, is_refus
 
 def test_a_job_of_another_order_is_not_bought_twice() -> None:
     """A service that shows no metadata hands it out for the key of a second order."""
-    state = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
+    others = OtherOrders(frozenset({"job_1"}), keeps_metadata=True)
+    state = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, others=others)
     state = learn(state, next_command(state), Shown())
     post = post_of(state)
     assert isinstance(learn(state, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
@@ -737,7 +749,7 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     assert learn(state, LookFor("k"), NOT_FOUND).failure is NOT_FOUND
     state = learn(state, Read("job_9"), NOT_FOUND)
     assert state.failure is None
-    assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))
+    assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), read=state.read))
 
 
 @pytest.mark.parametrize(
@@ -748,9 +760,11 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
         ("junk", {}, True),
         (datetime.fromtimestamp(NOW - HOUR, UTC).isoformat(), {}, False),  # the service still knows the key
         ("2026-01-01T00:00:00Z", {"title": "another"}, False),
-        ("2026-01-01T00:00:00Z", {"metadata": {"team": "signs"}}, False),  # it would show the key
+        ("2026-01-01T00:00:00Z", {"metadata": {"team": "signs"}}, True),  # which says nothing of ours
+        ("2026-01-01T00:00:00Z", {"metadata": {KEY_METADATA: "another"}}, True),  # it may be cut
+        ("2026-01-01T00:00:00Z", {"metadata": {KEY_METADATA: MADE_KEY}}, False),  # another order's
     ],
-    ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
+    ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata", "cut", "with-key"],
 )
 def test_a_service_that_keeps_no_metadata(
     created: str | None, fields: dict[str, Any], is_refused: bool
@@ -762,8 +776,7 @@ def test_a_service_that_keeps_no_metadata(
     while not isinstance(command := next_command(state), Post | Refuse):
         answer = Shown()
         if isinstance(command, LookFor):
-            is_marked = "metadata" in job
-            answer = Shown(unmarked=() if is_marked else (job,), keeps_metadata=is_marked)
+            answer = Shown(unmarked=(job,))
         state = learn(state, command, answer)
     assert isinstance(command, Refuse) is is_refused
     if isinstance(command, Refuse):
@@ -774,13 +787,25 @@ def test_a_service_that_keeps_no_metadata(
 
 def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     """Somebody else has used the key; it stays in a folder that may have sent it."""
-    job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
-    for fresh, request in ((False, 0), (False, 1), (True, 0)):
+    cats = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
+    for fresh, request, job in ((False, 0, {**cats, "files_needed": 9}), (True, 0, cats)):
         folder = order_of(REQUESTS[0], "mine", NOW, None)
         state = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
         command = refused(replace(state, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
         assert command.forget is fresh
+
+
+def test_a_job_with_the_key_of_a_folder_is_taken_though_its_texts_were_rewritten() -> None:
+    """A key that the folder has sent proves more than the texts of a service that rewrites them."""
+    job = {
+        **JOB,
+        "description": "Photos of stop...",
+        "metadata": {KEY_METADATA: "mine", REQUEST_METADATA: "1a87"},
+    }
+    folder = order_of(REQUESTS[0], "mine", NOW, None)
+    state = Known(REQUESTS[0], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+    assert next_command(state) == WriteDown(folder.with_job(job))
 
 
 def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -> None:
@@ -793,41 +818,162 @@ def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -
 
 def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> None:
     """The service has no job of the id that it gave; what it shows instead is another's."""
-    cat_job = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
+    cat_job = {**JOB, "id": "job_2", "files_needed": 9, "metadata": {KEY_METADATA: "key"}}
     error = refusal(record=BOUGHT, gone=NOT_FOUND, looked=True, found=(cat_job,))
     assert "key has already bought job_2" in str(error)
 
 
+def posted_once(**facts: Any) -> tuple[Known, Post, OrderRecord]:
+    """A run that is about to send its first POST, an hour after the service's clock said so."""
+    folder = order_of(REQUESTS[0], "key", NOW, None, server_sent_at=NOW)
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True, **facts)
+    return state, post_of(state), folder
+
+
 @pytest.mark.parametrize(
-    "job",
+    "fields",
     [
-        {"id": "job_2", "status": "open", "description": "Photos of cats"},
-        {"id": "job_2", "status": "open", "location": {"city": "Kyoto"}},
-        {"id": "job_2", "status": "open", "metadata": {"mine": 1}},
-        {"id": "job_2", "status": "open", "metadata": {KEY_METADATA: "another"}},
-        {"id": "job_2", "status": "open", "metadata": {REQUEST_METADATA: request_hash(REQUESTS[1])}},
+        {"files_needed": 3},
+        {"type": "feedback"},
+        {"price_per_file_cents": 1},
+        {"accepted_formats": ["image/png"]},
+        {"created_at": datetime.fromtimestamp(NOW - HOUR, UTC).isoformat()},
+        {"metadata": {KEY_METADATA: MADE_KEY}},
+        {"metadata": {"firsthandapiKey": MADE_KEY.upper()}},
+        {"metadata": {KEY_METADATA: "theirs"}},
+        {"metadata": {REQUEST_METADATA: request_hash(REQUESTS[1])}},
+        {"id": "job_theirs"},
+        {"id": "job.2"},
     ],
-    ids=lambda job: str([*job.items()][2:]),
+    ids=str,
 )
-def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
-    """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
-    folder = order_of(REQUESTS[0], "key", NOW, None)
-    state = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
-    post = post_of(state)
+def test_a_post_that_is_answered_with_another_job(fields: dict[str, Any]) -> None:
+    """Its id is written down as a suspect; the key is looked for; if no job has it, the error names both, and the key
+    stays. Nothing more is posted once the key is old."""
+    others = OtherOrders(frozenset({"theirs", "job_theirs"}))
+    state, post, folder = posted_once(others=others)
+    job = {"id": "job_2", "status": "open", **fields}
     state = learn(state, post, Shown((job,)))
-    look = next_command(state)
-    assert look == LookFor("key")
+    suspected = folder.with_suspect(job["id"])
+    assert suspected.suspects == (job["id"],)
+    assert next_command(state) == WriteDown(suspected)
+    state = learn(state, WriteDown(suspected), Shown())
+    look = LookFor("key", since=NOW - 24 * HOUR)
+    assert next_command(state) == look
     given_up = refused(learn(state, look, Shown()))
     assert not given_up.forget
-    assert "job_2, which is not the job of idempotency key key" in str(given_up.error)
+    assert f"{job['id']}, which is not the job of idempotency key key" in str(given_up.error).replace(
+        "a job without a usable id", "job.2"
+    )
     own_job = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
     assert next_command(learn(state, look, Shown((own_job,)))) == WriteDown(folder.with_job(own_job))
+    old = Known(REQUESTS[0], None, "spare", NOW + 24 * HOUR, NOW + 24 * HOUR, suspected, others=others)
+    while isinstance(command := next_command(old), Read | LookFor):
+        old = learn(old, command, Shown((job,)) if isinstance(command, Read) else Shown())
+    assert isinstance(command, Refuse)
+    assert f"may have bought {job['id']}" in str(command.error)
+    assert "run firsthandapi orders forget BOOK key" in str(command.error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"description": "PHOTOS OF STRET SIGNS"},
+        {"description": "Photos of…", "title": "Untitled"},
+        {"location": {"city": "Kyoto"}},
+        {"accepted_formats": None, "type": ""},
+        {"created_at": datetime.fromtimestamp(NOW - 30, UTC).isoformat()},
+        {"created_at": "yesterday"},
+        {"metadata": {"MINE": "1"}},
+        {"metadata": {KEY_METADATA: "ke"}},
+        {"metadata": {"firsthandapiKey": "KEY"}},
+        {"metadata": {KEY_METADATA: "key", REQUEST_METADATA: request_hash(REQUESTS[0])[:32]}},
+        {
+            "metadata": {KEY_METADATA: "key"},
+            "created_at": datetime.fromtimestamp(NOW - HOUR, UTC).isoformat(),
+        },
+    ],
+    ids=str,
+)
+def test_a_job_that_the_answer_to_a_post_names_is_taken_however_it_is_written(fields: dict[str, Any]) -> None:
+    """As far as rewriting explains what differs."""
+    state, post, folder = posted_once()
+    job = {"id": "job_2", "status": "open", **fields}
+    state = learn(state, post, Shown((job,)))
+    assert next_command(state) == WriteDown(folder.with_job(job, unseen=True))
+    state = learn(state, next_command(state), Shown())
+    assert isinstance(next_command(state), Continue)
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_taken"), [({"key": "key"}, True), ({"derived": True}, True), ({}, False)]
+)
+def test_a_replay_may_show_a_job_that_others_have_bought(facts: dict[str, Any], is_taken: bool) -> None:
+    """Of a key that others may have sent, on a service that drops metadata: an older job is its own."""
+    folder = order_of(REQUESTS[0], "key", NOW, None, server_sent_at=NOW)
+    state = replace(Known(REQUESTS[0], None, "spare", NOW, NOW, folder, may_read=True), **facts)
+    old = {"id": "job_2", "status": "open", "created_at": datetime.fromtimestamp(NOW - HOUR, UTC).isoformat()}
+    learned = learn(state, Post(folder), Shown((old,), is_replay=True))
+    assert (learned.failure is None) is is_taken
+
+
+def test_a_suspect_counts_and_is_read_again_until_a_job_has_the_key() -> None:
+    """It is never free, neither by a refusal nor by a search; a young key is sent again."""
+    request = {**REQUESTS[0], "price_per_file_cents": 50}
+    order = order_of(request, "key", NOW, None).with_suspect("job_8").with_suspect("../me")
+    assert order.cost_cents == order.asked_cents == 100
+    assert order.refused(NOW, None).not_found(NOW + 600, None).cost_cents == 100
+    state = Known(request, None, "spare", NOW, NOW, order)
+    assert next_command(state) == Read("job_8")  # the other one is no id
+    gone = learn(state, Read("job_8"), NOT_FOUND)
+    assert next_command(gone) == LookFor("key")
+    searched = learn(gone, LookFor("key"), Shown())
+    post = post_of(searched)
+    assert post.order.key == "key"
+    refused_again = learn(searched, post, api_error(InsufficientCreditsError, 402, 1))
+    refused_again = learn(refused_again, LookFor("key"), Shown())
+    assert isinstance(next_command(refused_again), Refuse)  # and it is not written down as refused
+    job = {"id": "job_8", "status": "open", **request}
+    late = learn(state, Read("job_8"), Shown((job,)))
+    assert next_command(late) == WriteDown(order.with_job(job))
+    assert order.with_job(job).suspects == ()
+    failed = learn(state, Read("job_8"), api_error(ServerError, 503, 4))
+    assert isinstance(refused(failed).error, ServerError)
+
+
+def test_an_id_that_the_service_does_not_have_becomes_a_suspect() -> None:
+    """If only the response to the POST has shown it, to the same account; else it stays the job."""
+    account = Account("https://api.example.com", "f", "live")
+    order = replace(order_of(REQUESTS[0], "key", NOW), account=account).with_job(JOB, unseen=True)
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, order, gone=NOT_FOUND, account=account)
+    searched = learn(state, next_command(state), Shown())
+    suspected = order.with_suspect("job_1")
+    assert next_command(searched) == WriteDown(suspected)
+    error = refused(learn(searched, WriteDown(suspected), Shown())).error
+    assert "The service named job_1 in response to the order with idempotency key key" in str(error)
+    for other in (
+        replace(searched, account=replace(account, fingerprint="g")),
+        replace(searched, record=order.with_job({**JOB, "files_approved": 2})),
+    ):
+        assert "may not show yet" in str(refused(other).error)
+
+
+def test_a_job_with_the_key_and_without_a_usable_id_is_paid_for() -> None:
+    """It cannot be asked for, and nothing is posted in its place: the error carries it."""
+    job = {"id": "job_1/cancel", "status": "open", "metadata": {KEY_METADATA: "key"}}
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, order_of(REQUESTS[0], "key", NOW), found=(job,))
+    error = refused(state).error
+    assert isinstance(error, UnexpectedResponseError)
+    assert error.job is not None
+    assert error.job.id == "job_1/cancel"
+    assert error.idempotency_key == "key"
 
 
 def test_the_rows_of_a_folder_restore_its_record() -> None:
     """It is created, so that no other program's is overwritten."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
-    state = Known(REQUESTS[0], None, "spare", NOW, NOW, rows_of=("job_1",), looked=True, found=(job,))
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, rows_of=("job_1",), read=ONE_READ, found=(job,))
     restored = order_of(REQUESTS[0], "key", NOW, job)
     assert next_command(state) == WriteDown(restored, create=True)
 
@@ -860,16 +1006,6 @@ def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
     assert is_wanted(LookFor(None), {"metadata": {KEY_METADATA: "any"}})
     assert not is_wanted(LookFor(None), {"metadata": {}})
     assert not is_wanted(LookFor("k"), {"metadata": {KEY_METADATA: "any"}})
-
-
-def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
-    """Whichever page it is."""
-    state = Known({}, "k", "spare", NOW, NOW, order_of({}, "k", NOW, None))
-    for pages in ((True, False), (False, True)):
-        seen = state
-        for keeps_metadata in pages:
-            seen = learn(seen, LookFor("k"), Shown(keeps_metadata=keeps_metadata))
-        assert seen.keeps_metadata
 
 
 def test_the_same_order_is_sent_again_in_the_same_words() -> None:
@@ -989,7 +1125,7 @@ def test_a_search_for_many_orders_is_one_of_each() -> None:
     """Each is sent at once after it, unless a job without metadata may be its own."""
     old = order_of(REQUESTS[0], "k", NOW - 30 * HOUR)
     state = Known(REQUESTS[0], None, "spare", NOW, NOW, old, derived=True)
-    walk = Walk(NOW).after(Shown(served_at=NOW)).after(Shown(keeps_metadata=True, served_at=NOW + 1))
+    walk = Walk(NOW).after(Shown(served_at=NOW)).after(Shown(served_at=NOW + 1))
     assert walk.served_at == NOW
     assert post_of(with_walk(state, walk)).order == old
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
@@ -1015,4 +1151,5 @@ def test_a_derived_key_may_be_that_of_an_old_job_without_metadata() -> None:
     assert refused.forget
     assert "fh-1 may have bought job_1 (completed) already" in str(refused.error)
     assert not isinstance(after(NOW), Refuse)  # the service still knows the key
-    assert not isinstance(after(NOW + 25 * HOUR, taken=frozenset({"job_1"})), Refuse)  # it is another order's
+    others = OtherOrders(frozenset({"job_1"}))
+    assert not isinstance(after(NOW + 25 * HOUR, others=others), Refuse)  # it is another order's

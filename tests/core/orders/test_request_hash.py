@@ -10,10 +10,10 @@ from core.strategies import Int64
 from firsthandapi._core.orders.request_hash import (
     REQUEST_METADATA,
     canonical,
+    hash_in,
     hash_to_send,
     plain,
     request_hash,
-    request_hash_of,
 )
 
 SIGNS: dict[str, Any] = {
@@ -134,4 +134,4 @@ def test_the_callers_metadata_come_first() -> None:
 @pytest.mark.parametrize("metadata", [None, {}, [], {REQUEST_METADATA: 5}])
 def test_a_job_without_a_hash(metadata: Any) -> None:
     """It was bought by an earlier version or another program, or the service shows no metadata."""
-    assert request_hash_of({"metadata": metadata}) is None
+    assert hash_in({"metadata": metadata}) is None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.rows.test_card import ROWS, card, facts
+from firsthandapi._core.rows.card import card_of
 from firsthandapi._core.rows.croissant import croissant_of, missing_of
 from firsthandapi._core.rows.witness import Witness
 from firsthandapi.errors import InvalidArgumentError
@@ -161,6 +162,31 @@ def test_invalid_credentials_are_not_believed() -> None:
         assert "People made" not in text
         assert ("A model made" in text) is bool(sentence)
         assert Witness(rows).is_synthetic is (True if sentence else None)
+
+
+def test_what_raters_flagged_is_counted() -> None:
+    """Of a file that is flagged as synthetic, nobody says that people made it, or that a machine did not."""
+    flags = (["synthetic", "stock", "stock"], ["stock", "<b>"], [])
+    rows = [replace(row, flags=given) for row, given in zip(ROWS, flags, strict=True)]
+    flagged = facts(subfolders={"": rows}, said={})
+    text = card_of(flagged, b"{}").decode()
+    for sentence in (
+        "2 files are flagged as stock.",
+        "1 file is flagged as synthetic.",
+        "People made 2 files.",
+    ):
+        assert sentence in text
+    assert "<b>" not in text
+    analysis = [
+        "1 file is flagged as <b>.",
+        "2 files are flagged as stock.",
+        "1 file is flagged as synthetic.",
+    ]
+    assert json.loads(croissant_of(flagged))["rai:dataAnnotationAnalysis"] == analysis
+    with pytest.raises(InvalidArgumentError, match="1 file is flagged as synthetic"):
+        Witness(rows).check({"has_synthetic_data": False})
+    Witness(rows).check({"has_synthetic_data": True})
+    Witness(rows[1:]).check({"has_synthetic_data": False})
 
 
 def test_the_name_of_a_server_is_plain_text() -> None:

@@ -329,7 +329,9 @@ def test_a_folder_in_a_bucket_is_written_in_shards(server: MockServer, s3: S3) -
     objects = s3.objects(bucket)
     manifests = {name for name in objects if name.endswith(MANIFEST)}
     assert manifests == {f"signs/image/{MANIFEST}", f"signs/audio/{MANIFEST}"}
-    assert len(objects) == 9 + 2
+    seals = {name for name in objects if name.endswith(".seal")}
+    assert seals == {f"signs/.firsthandapi/rows-{kind}.seal" for kind in ("image", "audio")}
+    assert len(objects) == 9 + 2 + 2
     assert {(record.label, record.extra["split"]) for record in dataset} == {("a", "train")}
 
 

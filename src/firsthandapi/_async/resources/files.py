@@ -252,11 +252,12 @@ class Files(Resource):
                 job_id, dest, concurrency=concurrency, on_progress=callback, label=label
             )
 
-    async def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:
-        """A job, and the ids of all files that its list shows before that, for `Dataset.reconcile`."""
+    async def _listed(self, job_id: str) -> tuple[Job, dict[str, str | None]]:
+        """A job, and the ids of all files that its list shows before that, each with its consent, for
+        `Dataset.reconcile`."""
         from firsthandapi.types.job import Job
 
-        listed = frozenset([file.id async for file in self.list(job_id, min_score=1)])
+        listed = {file.id: file.consent_id async for file in self.list(job_id, min_score=1)}
         return await self._get(Job, f"/v1/jobs/{job_id}"), listed
 
     async def _refetch(

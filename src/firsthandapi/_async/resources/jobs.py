@@ -14,12 +14,13 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._async.transport import Held
 from firsthandapi._base.forks import importing
+from firsthandapi._base.ids import is_id
 from firsthandapi._base.progress import progress_line
 from firsthandapi._base.tracing import name_job
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
-from firsthandapi._core.calls.lost_answers import confirming, naming, several
+from firsthandapi._core.calls.lost_answers import confirming, naming, paid_for, several, without_usable_id
 from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.calls.spend import check_limit, check_spend
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
@@ -428,13 +429,15 @@ class Jobs(Resource):
                         idempotency_key=idempotency_key,
                         key_since=key_since,
                     )
-                check_id(job.id, "id")  # it becomes part of a path
+                key = held.key or job.response.idempotency_key
+                if not is_id(job.id):  # it becomes part of a path
+                    raise without_usable_id(job, key)
                 name_job(job.id)
                 advice = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
                 if recorded:
                     advice = "run the same call again, which posts no other job"
                 waiting = Waiting(transport, job.id, ends=ends, job=job, is_new=True, advice=advice)
-                with naming(job.id, advice):
+                with naming(job.id, advice), paid_for(job, key):
                     return await self._wait(waiting, on_update)
 
     def _is_new(self, job: Job | str) -> bool:

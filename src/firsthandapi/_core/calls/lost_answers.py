@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.visible import visible
@@ -17,6 +18,9 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
 
 
 def may_have_arrived(error: FirstHandError) -> bool:
@@ -115,6 +119,34 @@ def naming(job_id: str, advice: str, *, exists: bool = True) -> Generator[None, 
         if exists or not isinstance(error, NotFoundError):
             error.add_note(continues(job_id, advice))
         raise
+
+
+def without_usable_id(job: Job, key: str | None) -> UnexpectedResponseError:
+    """The error for a job that is paid for, and whose id no request can contain."""
+    name, its_key = visible(mask_secrets(repr(job.id))), "its own" if key is None else _shown(key)
+    error = UnexpectedResponseError(
+        f"the service posted the job with an id that no request can contain: {name}; the job is paid for, so do not "
+        f"post it again with any key but {its_key}: ask the service's support for its files"
+    )
+    error.job, error.idempotency_key, error.request_sent = job, key, True
+    return error
+
+
+@contextmanager
+def paid_for(job: Job, key: str | None) -> Generator[None, None, None]:
+    """Have each error of the block name the job that is paid for, and its key."""
+    try:
+        yield
+    except FirstHandError as error:
+        name_purchase(error, job, key)
+        raise
+
+
+def name_purchase(error: FirstHandError, job: Job, key: str | None) -> None:
+    """Note in an error after a POST what was bought: the job, its key, and that the POST was sent."""
+    error.job = error.job or job
+    error.idempotency_key = error.idempotency_key or key
+    error.request_sent = True
 
 
 def several(job_ids: Sequence[str]) -> str:

@@ -24,6 +24,8 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
 # If the service asks for a longer pause, the call fails immediately: the caller decides.
 LONGEST_RETRY_AFTER = 60.0
+# A longer pause is read as a day: it is too long all the same, and one wrong header must not stop a client for years.
+_LONGEST_READ = 86_400.0
 # The longest total wait in the limiter's line, for a call without a deadline after a 429.
 LONGEST_IN_LINE = 300.0
 
@@ -43,14 +45,15 @@ class NoRetry(NamedTuple):
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """`Retry-After` in seconds from now, above 0; None if it is missing, malformed, 0, or a past date.
+    """`Retry-After` in seconds from now, above 0; None if it is missing, malformed, 0, or a past date. However many
+    digits it has, it is a number.
 
     It contains seconds or an HTTP-date. A date is relative to the response's own `Date`, so that a wrong local clock
     does not matter; without one, to `now` (Unix seconds).
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
-        seconds = float(text)
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        seconds = min(float(text), _LONGEST_READ)
     else:
         date = parse_http_date(text)
         if date is None:

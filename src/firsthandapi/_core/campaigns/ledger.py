@@ -7,13 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.orders.record import OrderRecord, ShownJob, fits, key_of
+from firsthandapi._core.orders.ordering import Walk
+from firsthandapi._core.orders.record import (
+    OrderRecord,
+    OtherOrders,
+    ShownJob,
+    created_at,
+    fits,
+    has_made_key,
+    is_of_another,
+    key_of,
+)
 from firsthandapi._core.orders.request_hash import text_in_metadata
 from firsthandapi._core.orders.twins import oldest_first
 from firsthandapi._core.rows.decisions import Decided
@@ -170,7 +179,7 @@ class CampaignOrder:
     def bought(self, job: ShownJob) -> CampaignOrder:
         """The same with the job that its key has bought: another machine may have sent it for more or fewer files."""
         request = {**self.request, **_request_in(job)}
-        is_another = not fits(job, self.request) and _is_order(request)
+        is_another = is_of_another(job, self.request) and _is_order(request)
         return (self.with_(request=request) if is_another else self).seen(job)
 
     def seen(self, job: ShownJob, listed: int = 0) -> CampaignOrder:
@@ -299,12 +308,21 @@ class CampaignLedger:
         ]
         return replace(self, orders=(*orders, *unknown))
 
-    def without_found(self, began: float, server_began: float | None) -> CampaignLedger:
-        """The same after a search of all jobs, begun then, that has found none for the orders without one."""
+    def with_suspects(self, job_ids: Collection[str]) -> CampaignLedger:
+        """The same after the service did not have these jobs, which it had named in response to orders."""
         orders = [
-            order
-            if order.job is not None
-            else replace(order, record=order.record.not_found(began, server_began))
+            replace(order, record=order.record.with_suspect(job_id))
+            if (job_id := order.record.job_id) in job_ids and job_id is not None
+            else order
+            for order in self.orders
+        ]
+        return replace(self, orders=tuple(orders)) if job_ids else self
+
+    def without_found(self, walk: Walk) -> CampaignLedger:
+        """The same after a search of all jobs that has found none for the orders without one."""
+        others = OtherOrders.of(order.record for order in self.orders)
+        orders = [
+            replace(order, record=order.record.not_found(walk.began, walk.served_at, walk.unmarked, others))
             for order in self.orders
         ]
         return replace(self, orders=tuple(orders))
@@ -413,16 +431,6 @@ def _is_order(request: Mapping[str, Any]) -> bool:
     return all(type(request.get(name)) is int and request[name] > 0 for name in names)
 
 
-def may_hide(spec: Spec, ledger: CampaignLedger, unmarked: Collection[ShownJob]) -> bool:
-    """Whether jobs without metadata may be those of lost orders: the service shows none of an order that is known, or,
-    where none is known, such jobs ask for what each of several labels does."""
-    jobs = [order.job for order in ledger.orders if order.job is not None]
-    if jobs:
-        return any(not job.get("metadata") for job in jobs)
-    requests = spec.jobs.values()
-    return len(requests) > 1 and all(any(fits(job, request) for job in unmarked) for request in requests)
-
-
 # ── Recovering a lost ledger ───────────────────────────────────────────────────────────────────────────
 
 
@@ -499,16 +507,9 @@ def _found(job: ShownJob) -> CampaignOrder | None:
     """The order that bought a job; None if the job does not say."""
     label, key = text_in_metadata(job, LABEL_METADATA), key_of(job)
     request = _request_in(job)
-    if not is_label(label) or key is None or not _is_order(request):
+    if not is_label(label) or not has_made_key(job) or not _is_order(request):
         return None
-    return CampaignOrder(OrderRecord("order", key, request, _created(job), label=label)).seen(job)
-
-
-def _created(job: ShownJob) -> float:
-    try:
-        return datetime.fromisoformat(str(job.get("created_at"))).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
+    return CampaignOrder(OrderRecord("order", key, request, created_at(job) or 0.0, label=label)).seen(job)
 
 
 def _request_in(job: ShownJob) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from firsthandapi._base.loose_json import members
 from firsthandapi._core.calls.integers import int_or_none
 
 from .journal import title_of
-from .record import JOBS_PATH, OrderRecord, ShownJob, dump, key_of
+from .record import JOBS_PATH, OrderRecord, ShownJob, created_at, dump, has_made_key, key_of, may_carry
 from .request_hash import text_in_metadata
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Order:
         method, path: the request, such as `POST` and `/v1/jobs`.
         label: the label of its files; None without labels.
         job_id: the job; None until the service has confirmed it.
-        status: of the job as last seen. Without a job, `unconfirmed`, `refused`, `not_bought` (a later search has not
-            found it), or `forgotten`; `allotment` for what agents set aside; None if only the job's id is known.
+        status: of the job as last seen. Without a job, `unconfirmed`, `suspected` (the service has named jobs that it
+            does not show to be this order's), `refused`, `not_bought` (a later search has not found it), or
+            `forgotten`; `allotment` for what agents set aside; None if only the job's id is known.
         files: how many files it orders.
         cost_cents: what counts against a budget, in US cents.
         sent_at: when it was first sent, by the clock of the machine that sent it.
         summary: the beginning of the request, for people.
+        suspects: the ids that the service has named in place of its job.
     """
 
     book: str
@@ -64,11 +66,12 @@ class Order:
     cost_cents: int
     sent_at: datetime | None
     summary: str
+    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class OrderCheck:
-    """What orders cost, and what the account was charged; truthy if no charge is unexplained and no job is a duplicate.
+    """What orders cost, and what the account was charged; truthy if that is the same, and each job is one order's.
 
     Attributes:
         orders: the number of orders in the books.
@@ -77,6 +80,9 @@ class OrderCheck:
         duplicates: jobs that carry the key of an order that has another job. Cancel them: what is unused is refunded.
         unexplained: charges of the orders' jobs beyond what these cost, such as a fee or a second charge, and charges
             of jobs that have keys of the books, but no order.
+        uncharged: orders that were charged less than they cost: the ids of their jobs, or else their keys. A job of a
+            sandbox key costs nothing.
+        suspects: ids that the service has named in response to orders, and does not show to be their jobs.
     """
 
     orders: int
@@ -84,9 +90,11 @@ class OrderCheck:
     charged_cents: int
     duplicates: tuple[Job, ...] = ()
     unexplained: tuple[CreditTransaction, ...] = ()
+    uncharged: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return not self.duplicates and not self.unexplained
+        return not (self.duplicates or self.unexplained or self.uncharged or self.suspects)
 
     def __str__(self) -> str:
         lines = [
@@ -100,6 +108,16 @@ class OrderCheck:
         for charge in self.unexplained:
             lines.append(
                 f"unexplained: {dollars(cents_of(charge))} by {charge.id}: {charge.description or charge.type}; {_ASK}"
+            )
+        for name in self.uncharged:
+            lines.append(
+                f"not charged: the transactions of the account do not cover {name}: its job is not known or belongs to "
+                f"another account, or the list is incomplete; look for the job in your account, or {_ASK}"
+            )
+        for job_id in self.suspects:
+            lines.append(
+                f"suspect: the service named {job_id} in response to an order, and does not show it as its job; run "
+                "the order again, or give it up with firsthandapi orders forget BOOK KEY"
             )
         return "\n".join(lines)
 
@@ -123,6 +141,7 @@ def order_of(book: str, record: OrderRecord) -> Order:
         cost_cents=_cost(record),
         sent_at=None if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
         summary=title_of(members(record.request) or record.job or {}),
+        suspects=record.suspects,
     )
 
 
@@ -133,6 +152,8 @@ def _status(record: OrderRecord) -> str | None:
         return record.job.get("status")
     if record.forgotten:
         return "forgotten"
+    if record.suspects:
+        return "suspected"
     if record.unbought:
         return "not_bought"
     return "unconfirmed" if record.refused_at is None else "refused"
@@ -147,18 +168,12 @@ def earliest(records: Iterable[OrderRecord]) -> float | None:
     """The time, in Unix seconds, before which no job of the records was posted; None if one does not say."""
     times: list[float] = []
     for record in records:
-        dates = [time for time in (record.first_sent_at, record.server_sent_at, _created(record)) if time]
+        created = created_at(record.job or {})
+        dates = [time for time in (record.first_sent_at, record.server_sent_at, created) if time]
         if not dates:
             return None
         times += dates
     return min(times, default=None)
-
-
-def _created(record: OrderRecord) -> float | None:
-    try:
-        return datetime.fromisoformat(str((record.job or {}).get("created_at"))).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 # ── The comparison ─────────────────────────────────────────────────────────────────────────────────────
@@ -171,10 +186,12 @@ class _Bought:
     Attributes:
         record: the record that knows most.
         job_ids: its jobs in the records: one, unless books differ.
+        suspects: what else the service has named in response to it.
     """
 
     record: OrderRecord
     job_ids: list[str] = field(default_factory=list[str])
+    suspects: list[str] = field(default_factory=list[str])
 
 
 def check_account(
@@ -189,17 +206,24 @@ def check_account(
     for job in reversed(job_by_id.values()):  # the oldest first
         if (key := key_of({"metadata": job.metadata})) is not None:
             by_key.setdefault(key, []).append(job.id)
+    rewritten_jobs = [
+        (job_id, {"metadata": job.metadata})
+        for job_id, job in reversed(job_by_id.items())
+        if not has_made_key({"metadata": job.metadata})
+    ]
     campaigns = {campaign for order in orders if (campaign := _campaign(order.record.request))}
     job_ids = job_by_id.keys() | {job_id for order in orders for job_id in order.job_ids}
     charges = _by_job(transactions, job_ids)
     expected = charged = 0
     duplicates: list[Job] = []
     unexplained: list[CreditTransaction] = []
+    uncharged: list[str] = []
     explained: set[str] = set()
     strangers: set[str] = set()
     for order in orders:
         record = order.record
         listed = by_key.get(record.key or "", [])
+        listed += [job_id for job_id, job in rewritten_jobs if may_carry(job, record.key)]
         main_id = next((job_id for job_id in [*order.job_ids, *listed] if job_id in job_by_id), None)
         # Two jobs of one key are twins, even if both are recorded.
         own_ids = [job_id for job_id in order.job_ids if job_id not in listed and job_id != main_id]
@@ -209,8 +233,11 @@ def check_account(
         most = 0 if record.is_free else _most(record, seen)
         cost = _cost(record) if most is None or seen is None else min(most, _cost_now(seen, most))
         moves = [move for job_id in own_ids for move in charges.get(job_id, ())]
+        cost = 0 if _is_free_of_charge(record) else cost
         expected += cost
         charged += _net(moves)
+        if _net(moves) < cost:
+            uncharged.append(next(iter(own_ids), None) or record.job_id or f"idempotency key {record.key}")
         unexplained += [] if most is None else beyond(moves, most, cost)
         twins = [job_id for job_id in listed if job_id not in own_ids]
         explained.update(own_ids)
@@ -226,7 +253,21 @@ def check_account(
         if is_strange and job_id not in explained:
             charged += _net(charges.get(job_id, ()))
             unexplained += beyond(charges.get(job_id, []), 0, 0)
-    return OrderCheck(len(orders), expected, charged, tuple(duplicates), tuple(unexplained))
+    suspects = dict.fromkeys(name for order in orders for name in order.suspects)
+    return OrderCheck(
+        len(orders),
+        expected,
+        charged,
+        tuple(duplicates),
+        tuple(unexplained),
+        tuple(uncharged),
+        tuple(suspects),
+    )
+
+
+def _is_free_of_charge(record: OrderRecord) -> bool:
+    """Whether the API key of an order is one of the sandbox, which charges nothing."""
+    return record.account is not None and record.account.environment == "test"
 
 
 def _orders(records: Iterable[OrderRecord]) -> list[_Bought]:
@@ -242,6 +283,7 @@ def _orders(records: Iterable[OrderRecord]) -> list[_Bought]:
             order.record = record
         if job_id is not None and job_id not in order.job_ids:
             order.job_ids.append(job_id)
+        order.suspects += () if record.forgotten else record.suspects
     bought = {job_id for order in by_key.values() for job_id in order.job_ids}
     return [*by_key.values(), *(order for job_id, order in downloaded.items() if job_id not in bought)]
 

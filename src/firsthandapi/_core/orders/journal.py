@@ -17,7 +17,7 @@ from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.arguments import json_bytes
 from firsthandapi._core.calls.request import Request
 
-from .record import JOBS_PATH, Account, OrderRecord, marked
+from .record import JOBS_PATH, Account, OrderRecord, is_of, marked
 from .request_hash import canonical, plain, plain_value
 
 # Refreshing a URL changes nothing, and happens thousands of times.
@@ -129,15 +129,6 @@ def same_call(entries: Iterable[Entry], account: Account, *, waits: bool) -> Ent
         item for item in entries if _may_be_of(item.record, account) and (waits or item.record.job is None)
     ]
     return min(same, key=lambda item: not is_of(item.record, account), default=None)
-
-
-def is_of(record: OrderRecord, account: Account) -> bool:
-    """Whether a record is surely of `account`."""
-    then = record.account
-    return then is not None and (
-        then.fingerprint == account.fingerprint
-        or (then.organization is not None and then.organization == account.organization)
-    )
 
 
 def _may_be_of(record: OrderRecord, account: Account) -> bool:

@@ -15,7 +15,7 @@ from firsthandapi._core.calls.request import Request, build_request
 
 from . import refusals
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
-from .record import dump
+from .record import dump, has_made_key
 from .twins import oldest_first
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
             return Shown(served_at=moment), None
         case Read() | Post():
             job = decode(Job, content, response)
-            return Shown((dump(job),), served_at=moment), job
+            return Shown((dump(job),), served_at=moment, is_replay=response.idempotent_replay), job
         case LookFor(key):  # pragma: no branch # there is no other question
             page, unusable = decode_items(Job, content, response)
             jobs = [job for job in page.data if is_wanted(question, {"metadata": job.metadata})]
@@ -86,8 +86,8 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
                 if len(seen) >= MOST_PAGES:
                     raise refusals.too_many_pages(key)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
-            unmarked = tuple(dump(job) for job in page.data if not job.metadata)
-            answer = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
+            unmarked = tuple(dump(job) for job in page.data if not has_made_key({"metadata": job.metadata}))
+            answer = Shown(tuple(map(dump, jobs)), unread, unmarked, moment)
             return answer, next(iter(jobs), None)
 
 

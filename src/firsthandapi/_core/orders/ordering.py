@@ -11,6 +11,11 @@ readable success, or a job that carries the key, says that the order is done: wh
 sent is kept, since a refusal may follow a purchase. And before a kept key is sent again, the metadata of the jobs are
 searched for it. That is safe at any age: the service still knows the key of a young job, and its list shows an old one.
 What no search finds is sent again only while its key is young.
+
+A service may rewrite what it shows. A job that a response to the POST names is taken nevertheless, unless it has other
+terms, is older than the order, or is another order's. Then its id is a suspect: the record keeps it, and the order
+counts in full until a job with its key is found. A search takes only jobs with the key as it was sent, and that the
+service keeps metadata is believed only where it has shown a key of the same book unchanged.
 """
 
 from __future__ import annotations
@@ -19,10 +24,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from firsthandapi._base.ids import is_id
 from firsthandapi._core.calls.dates import served_at
+from firsthandapi._core.calls.lost_answers import without_usable_id
 from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandError,
+    GoneError,
     IdempotencyError,
     InvalidArgumentError,
     InvalidRequestError,
@@ -34,21 +42,31 @@ from firsthandapi.errors import (
 from . import refusals
 from .record import (
     JOBS_PATH,
+    NO_OTHERS,
     Account,
     OrderRecord,
+    OtherOrders,
     ShownJob,
+    conflicts,
     differing,
     fits,
+    is_of,
+    is_of_another,
     is_young,
     job_id_of,
     key_of,
+    load,
     marked,
+    names_another,
+    shows_key,
 )
 
 _DAY = 24 * 3600.0
 # A search holds for so many seconds: later, the service may have forgotten the key of a job that it could not show yet.
 _SEARCH_LASTS = 3600.0
 _MOST_SEARCHES = 3
+# How a service says that it has no job with an id.
+_NOT_HERE = (NotFoundError, GoneError, PermissionDeniedError, InvalidRequestError)
 
 
 @dataclass(frozen=True)
@@ -71,10 +89,10 @@ class Known:
         searches: how many have begun.
         unread: the next page of a search that has not ended.
         found: the jobs that this search has found.
-        alike: jobs that the search met without metadata, and that are what this call or the record asks for.
-        keeps_metadata: whether any job that the search met has metadata, as what `collect` buys has.
+        alike: jobs that the search met, that may be this order's, and that no whole key of another order marks.
+        read: the jobs that this run has read by their ids.
         sent: whether this call has sent the POST.
-        bought: the record with the job that the POST returned.
+        bought: the record with what the response to the POST has named: the job, or a suspect.
         gone: the service's error, if it has no job with the id in the record.
         failure: how the last command failed.
         book: where the record is: the path of its folder.
@@ -85,7 +103,7 @@ class Known:
         label: the label of its files.
         single: whether only a POST without a known outcome is the same one, as in a client's journal: it needs no
             search before its key is sent for the first time, and any readable success finishes it.
-        taken: the ids of jobs that other orders have bought.
+        others: what the other records of the book say.
         unaffordable: why nothing may be posted now, not even again; None if posting is allowed.
     """
 
@@ -104,7 +122,7 @@ class Known:
     unread: LookFor | None = None
     found: tuple[ShownJob, ...] = ()
     alike: tuple[ShownJob, ...] = ()
-    keeps_metadata: bool = False
+    read: frozenset[str] = frozenset()
     sent: bool = False
     bought: OrderRecord | None = None
     gone: NotFoundError | None = None
@@ -114,7 +132,7 @@ class Known:
     server_now: float | None = None
     key_since: float | None = None
     derived: bool = False
-    taken: frozenset[str] = frozenset()
+    others: OtherOrders = NO_OTHERS
     account: Account | None = None
     label: str | None = None
     single: bool = False
@@ -187,15 +205,16 @@ Command = Question | WriteDown | Continue | Refuse
 
 @dataclass(frozen=True)
 class Shown:
-    """The answer to a question: the jobs in question; for a search also the next page, the jobs without metadata, and
-    whether there are jobs with metadata. `served_at` is its `Date`; `twins` are later jobs with the same key."""
+    """The answer to a question: the jobs in question; for a search also the next page, and the jobs without a whole key
+    that this package has made. `served_at` is its `Date`; `twins` are later jobs with the same key; `is_replay`: the
+    service says that it has sent this response before."""
 
     jobs: tuple[ShownJob, ...] = ()
     unread: LookFor | None = None
     unmarked: tuple[ShownJob, ...] = ()
-    keeps_metadata: bool = False
     served_at: float | None = None
     twins: tuple[ShownJob, ...] = ()
+    is_replay: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,20 +224,17 @@ class Walk:
     Attributes:
         began: Unix seconds when it began.
         served_at: the service's time then; None if it has sent no `Date`.
-        unmarked: the jobs without metadata that it met.
-        keeps_metadata: whether any job that it met has metadata.
+        unmarked: the jobs that it met without a whole key that this package has made.
     """
 
     began: float
     served_at: float | None = None
     unmarked: tuple[ShownJob, ...] = ()
-    keeps_metadata: bool = False
 
     def after(self, page: Shown) -> Walk:
         """The same with one more page."""
         served_at = page.served_at if self.served_at is None else self.served_at
-        keeps_metadata = self.keeps_metadata or page.keeps_metadata
-        return Walk(self.began, served_at, (*self.unmarked, *page.unmarked), keeps_metadata)
+        return Walk(self.began, served_at, (*self.unmarked, *page.unmarked))
 
 
 # ── From the facts to a command ────────────────────────────────────────────────────────────────────────
@@ -229,12 +245,14 @@ def next_command(facts: Known) -> Command:
     record = facts.record
     if facts.unread is not None:
         return facts.unread
-    if facts.failure is not None:
-        return _after_a_failure(facts, facts.failure)
     if facts.bought is not None and facts.single:
         return Continue(facts.bought)
     if facts.bought is not None and record != facts.bought:
         return WriteDown(facts.bought)
+    if facts.failure is not None:
+        return _after_a_failure(facts, facts.failure)
+    if facts.found and job_id_of(facts.found[0]) is None:
+        return Refuse(without_usable_id(load(facts.found[0]), key_of(facts.found[0])))
     if record is None and facts.rows_of:
         return _of_the_rows(facts, facts.rows_of[0])
     if record is None:
@@ -300,12 +318,14 @@ def _with_a_job(facts: Known, record: OrderRecord, job: ShownJob) -> Command:
     # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
     if not facts.looked:
         return _search(facts, record)
-    if facts.found and not fits(facts.found[0], record.request):
+    if facts.found and is_of_another(facts.found[0], record.request):
         return Refuse(refusals.key_of_another(facts.found[0], record.key or ""))
     if facts.found and job_id_of(facts.found[0]) != job_id_of(job):
         return WriteDown(record.with_job(facts.found[0]))
     if facts.found:
         return Refuse(refusals.listed_only(facts.gone, record))
+    if record.unseen and is_of(record, facts.account):
+        return WriteDown(record.with_suspect(job["id"]))
     return Refuse(refusals.gone(facts.gone, record, own_key=facts.key is not None))
 
 
@@ -313,7 +333,7 @@ def _of_the_rows(facts: Known, job_id: str) -> Command:
     """The record is lost, but the folder has files: of the job of this call, or of another."""
     if len(facts.rows_of) > 1:
         return Refuse(refusals.rows_of_several(facts.rows_of))
-    if not facts.looked:
+    if job_id not in facts.read:
         return Read(job_id)
     if not facts.found:
         return Refuse(refusals.rows_of_a_stranger(job_id))
@@ -325,18 +345,26 @@ def _of_the_rows(facts: Known, job_id: str) -> Command:
 
 def _with_a_key(facts: Known, record: OrderRecord, key: str) -> Command:
     """The order has a key, and no job so far."""
-    never_sent = facts.fresh and (facts.key is None or facts.single)
+    if facts.gone is not None:
+        return Refuse(refusals.named_in_vain(facts.gone, record, _way_out(facts, key)))
+    # On a service that keeps metadata, a campaign's look at all jobs has shown what other machines have bought.
+    may_be_in_use = facts.key is not None or (facts.derived and not facts.others.keeps_metadata)
+    never_sent = facts.fresh and (facts.single or not may_be_in_use)
     is_searched = record.path == JOBS_PATH
+    if not facts.found and (suspect := _unread_suspect(facts, record)) is not None:
+        return Read(suspect)
     if never_sent and not facts.may_read and not facts.single:
         return TryReading()
-    if is_searched and not never_sent and not facts.looked:
+    if is_searched and not never_sent and not facts.looked and not facts.found:
         return _search(facts, record)
     order = _corrected(record, facts.request) if differing(record.request, facts.request) else record
     if facts.found:
         job = facts.found[0]
         if fits(job, facts.request):
             return WriteDown(order.with_job(job))
-        if facts.derived or (not facts.fresh and not facts.single and fits(job, record.request)):
+        # The key proves more than a text that a service may have rewritten; one that others have chosen, less.
+        is_own = facts.derived or (not facts.fresh and not facts.single)
+        if facts.derived or (is_own and not is_of_another(job, record.request)):
             return WriteDown(record.with_job(job))
         return Refuse(refusals.key_of_another(job, key), forget=facts.fresh and facts.key is not None)
     if facts.key not in (None, key):
@@ -348,7 +376,11 @@ def _with_a_key(facts: Known, record: OrderRecord, key: str) -> Command:
         )
     is_young = not facts.fresh and _is_young(facts, record)
     may_be_used = facts.derived or not never_sent
-    if may_be_used and not is_young and (alike := _may_have_bought(facts)):
+    # Another machine may have sent the key long before this record was written.
+    is_used_here_alone = facts.key is None and not facts.derived
+    if record.suspects and not is_young:
+        return Refuse(refusals.suspected(record, _way_out(facts, key)))
+    if may_be_used and not (is_young and is_used_here_alone) and (alike := _may_have_bought(facts)):
         way_out = None if facts.fresh else _way_out(facts, key)
         return Refuse(refusals.may_have_bought(alike, key, way_out), forget=facts.fresh)
     if not never_sent and not facts.fresh and not is_young and not record.shows_key:
@@ -381,12 +413,16 @@ def _is_young(facts: Known, record: OrderRecord) -> bool:
 
 
 def _may_have_bought(facts: Known) -> ShownJob | None:
-    """A job that the key may have bought, on a service that keeps no metadata and has forgotten the key."""
-    candidates = [job for job in facts.alike if job_id_of(job) not in facts.taken]
+    """A job that the key may have bought, on a service that may not keep metadata and has forgotten the key."""
     # The service says when a job was created, so its own clock counts as well.
     clocks = [now for now in (facts.now, facts.server_now) if now is not None]
-    old = [job for job in candidates if not all(is_young(job, now) for now in clocks)]
-    return old[0] if old and not facts.keeps_metadata else None
+    old = [job for job in facts.alike if not all(is_young(job, now) for now in clocks)]
+    return old[0] if old and not facts.others.keeps_metadata else None
+
+
+def _unread_suspect(facts: Known, record: OrderRecord) -> str | None:
+    unread = (name for name in record.suspects if name not in facts.read)
+    return next(filter(is_id, unread), None)
 
 
 def _after_a_failure(facts: Known, failure: FirstHandError) -> Command:
@@ -401,7 +437,7 @@ def _after_a_failure(facts: Known, failure: FirstHandError) -> Command:
                 # Sent as it was written down, and refused: the caller may have corrected what is no difference
                 # elsewhere, such as a deadline that has passed.
                 return WriteDown(order)
-        if record.refused_at is None and is_refusal(failure):
+        if record.refused_at is None and not record.suspects and is_refusal(failure):
             return WriteDown(record.refused(facts.now, facts.server_now))
     never_left = not facts.sent or failure.request_sent is False
     return Refuse(failure, forget=facts.fresh and never_left)
@@ -436,23 +472,23 @@ def is_refusal(failure: FirstHandError) -> bool:
 
 def learn(facts: Known, command: Question | WriteDown, answer: Shown | FirstHandError) -> Known:
     """The facts after `command`: with the service's response, or the failure."""
-    if isinstance(command, Read) and isinstance(answer, NotFoundError):
-        answer = Shown()
+    if isinstance(command, Read):
+        facts = replace(facts, read=facts.read | {command.job_id})
+        if isinstance(answer, NotFoundError) or (facts.record is not None and isinstance(answer, _NOT_HERE)):
+            answer = Shown()
     if isinstance(command, Post):
         # A search before this POST does not count.
         facts = replace(facts, sent=True, looked=False)
-        key = command.order.key
-        if (
-            isinstance(answer, Shown)
-            and not facts.single
-            and (not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in facts.taken)
-        ):
-            answer = refusals.of_another(answer.jobs[0], key)
+        if isinstance(answer, Shown) and not facts.single:
+            job = answer.jobs[0]
+            if not _may_be_of(facts, command.order, job, is_replay=answer.is_replay):
+                facts = replace(facts, bought=command.order.with_suspect(str(job.get("id"))))
+                answer = refusals.of_another(job, command.order.key)
     if isinstance(command, LookFor) and isinstance(answer, PermissionDeniedError) and _needs_no_search(facts):
         answer = Shown()
     if isinstance(command, LookFor) and command.cursor is None:
         facts = replace(facts, looked_at=facts.now, searches=facts.searches + 1)
-    if isinstance(command, LookFor | Read):
+    if isinstance(command, LookFor):
         facts = replace(facts, looked=True, may_read=True, unread=None)
     if (served_at := _served_at(answer)) is not None:
         facts = replace(facts, server_now=served_at)
@@ -461,17 +497,28 @@ def learn(facts: Known, command: Question | WriteDown, answer: Shown | FirstHand
         return facts if facts.failure is not None else replace(facts, failure=answer)
     match command:
         case WriteDown(record, create):
-            is_refused = record.refused_at is not None
-            failure = facts.failure if is_refused else None
-            return replace(facts, record=record, fresh=facts.fresh or create, gone=None, failure=failure)
+            # What the service has refused, or named instead of the job, is raised once it is written down.
+            is_kept = record.refused_at is not None or record == facts.bought
+            return replace(
+                facts,
+                record=record,
+                fresh=facts.fresh or create,
+                bought=None,
+                gone=facts.gone if record.suspects else None,
+                failure=facts.failure if is_kept else None,
+            )
         case TryReading():
             return replace(facts, may_read=True)
         case Post(order, _):
-            bought = order.with_job(answer.jobs[0]) if answer.jobs else order
+            bought = order.with_job(answer.jobs[0], unseen=True) if answer.jobs else order
             return replace(
                 facts, bought=replace(bought, server_sent_at=bought.server_sent_at or facts.server_now)
             )
-        case LookFor() | Read():  # pragma: no branch # there is no other command
+        case Read():
+            known = facts.record
+            mine = (job for job in answer.jobs if known is None or _may_be_of(facts, known, job))
+            return replace(facts, found=(*facts.found, *mine))
+        case LookFor():  # pragma: no branch # there is no other command
             jobs = facts.found + answer.jobs
             has_it = jobs and answer.unread is None
             return replace(
@@ -480,7 +527,6 @@ def learn(facts: Known, command: Question | WriteDown, answer: Shown | FirstHand
                 unread=answer.unread,
                 failure=None if has_it else facts.failure,
                 alike=facts.alike + tuple(job for job in answer.unmarked if _is_alike(facts, job)),
-                keeps_metadata=facts.keeps_metadata or answer.keeps_metadata,
             )
 
 
@@ -490,9 +536,20 @@ def _needs_no_search(facts: Known) -> bool:
 
 
 def _is_alike(facts: Known, job: ShownJob) -> bool:
-    """Whether `job` is what this call asks for, or what an earlier one has sent with the key of the record."""
-    recorded = None if facts.record is None else facts.record.request
-    return fits(job, facts.request) or (recorded is not None and fits(job, recorded))
+    """Whether `job` may be what the key has bought: what this call asks for, or, if the key was surely sent, a job with
+    the terms of that request, whatever its texts are."""
+    record, key = facts.record, facts.key or facts.spare_key
+    if job_id_of(job) in facts.others.names:
+        return False
+    if names_another(job, key if record is None else record.key, facts.others.names):
+        return False
+    if facts.fresh or record is None:
+        return fits(job, facts.request)
+    is_ours_alone = facts.key is None and not facts.derived
+    terms = (record.request, facts.request)
+    return any(not conflicts(job, request) for request in terms) and not (
+        is_ours_alone and record.is_older(job)
+    )
 
 
 def with_walk(facts: Known, walk: Walk) -> Known:
@@ -506,7 +563,6 @@ def with_walk(facts: Known, walk: Walk) -> Known:
         searches=1,
         may_read=True,
         alike=alike,
-        keeps_metadata=walk.keeps_metadata,
         server_now=walk.served_at,
     )
 
@@ -524,10 +580,18 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
     return key is not None and command.key in (None, key)
 
 
-def _can_be_of(job: ShownJob, order: OrderRecord) -> bool:
-    """Whether `order` may have bought `job`: the service need not show the key or a hash, but it shows no other."""
-    is_its_key = key_of(job) in (None, order.key)
-    return job_id_of(job) is not None and is_its_key and fits(job, order.request)
+def _may_be_of(facts: Known, order: OrderRecord, job: ShownJob, *, is_replay: bool = False) -> bool:
+    """Whether a job that the service has named in a response to the POST of `order` may be its own, as far as rewriting
+    explains what differs. `is_replay`: others may have sent the key before."""
+    job_id = job_id_of(job)
+    if job_id is None or job_id in facts.others.names or is_of_another(job, order.request):
+        return False
+    if shows_key(job, order.key):
+        return True
+    is_known_to_others = is_replay and (facts.key is not None or facts.derived)
+    return not names_another(job, order.key, facts.others.names) and (
+        is_known_to_others or not order.is_older(job)
+    )
 
 
 def _is_this_order(facts: Known, job: ShownJob) -> bool:

@@ -8,18 +8,23 @@ response; in a folder also the job as last seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from firsthandapi._base import loose_json
 from firsthandapi._base.ids import is_id
-from firsthandapi._base.masking import Secret
+from firsthandapi._base.loose_json import load as load_json
+from firsthandapi._base.loose_json import members
+from firsthandapi._base.masking import Secret, mask_secrets
 from firsthandapi._base.names import ROOM
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
 from firsthandapi._core.calls.integers import int_or_none
@@ -30,10 +35,10 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from .request_hash import (
     REQUEST_METADATA,
     canonical,
+    hash_in,
     hash_to_send,
     plain,
     request_hash,
-    request_hash_of,
     text_in_metadata,
 )
 
@@ -55,6 +60,10 @@ LARGEST_RECORD = 16 * 1024 * 1024
 KEY_METADATA = "firsthandapi_key"
 JOBS_PATH = "/v1/jobs"
 
+# A service that names another id each time would fill the disk.
+_MOST_SUSPECTS = 20
+# One more than an id can have, so that none that was cut is asked for.
+_LONGEST_ID = 129
 # The end of the year 9999, in Unix seconds.
 _END_OF_TIME = 253_402_300_800.0
 _VERSION = 1
@@ -64,9 +73,23 @@ _MOST_METADATA = 20
 _SHOWS_WITHIN = 60.0
 # Older pages of the service name coordinates so; a service may show the other name.
 _COORDINATES = {"lat": "latitude", "lng": "longitude", "lon": "longitude"}
+# A character as HTML and XML escape it: what stands for "&", a quotation mark, or a bracket is no letter.
+_ESCAPED = re.compile(r"&(?:#x?[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECASE)
+# Two clocks of one service may differ by so many seconds.
+CLOCKS_DIFFER = 60.0
 # A meter in degrees: a service may round by that.
 _CLOSE = 1e-5
+# No service cuts a description to fewer characters without saying so: a shorter one is another's.
+_SHORTEST_CUT = 64
 _NOT_SHOWN: tuple[Any, ...] = (None, "", [], {})
+
+# What a service must not rewrite, or a job with other terms would pass for the one that was ordered.
+_TERMS = {"type": str, "files_needed": int, "price_per_file_cents": int}
+_KEY_NAME = "firsthandapikey"
+# So many characters of a key say whose it is.
+_TELLING = 12
+# A key of `idempotency_key` or `new_key`.
+_MADE_KEY = re.compile(r"fh-[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # An order of somebody who asks for the same at any age; any other POST, of which only an unfinished one is the same; a
 # job that was only downloaded; and what agents set aside for a campaign.
@@ -110,8 +133,40 @@ def _label(text: str) -> str:
     return text
 
 
+def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
+    if len(ids) > _MOST_SUSPECTS or any(len(text) > _LONGEST_ID for text in ids):
+        raise ValueError
+    return ids
+
+
 _Time = Annotated[float, AfterValidator(_whole_time)]
 _Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class OtherOrders:
+    """What the other records of a book say.
+
+    Attributes:
+        names: their keys, and the ids of their jobs and suspects: a job with one of these is theirs.
+        keeps_metadata: whether the service has shown the job of one of them with its key unchanged.
+    """
+
+    names: frozenset[str] = frozenset()
+    keeps_metadata: bool = False
+
+    @classmethod
+    def of(cls, records: Iterable[OrderRecord]) -> OtherOrders:
+        """What these records say."""
+        names: set[str] = set()
+        keeps_metadata = False
+        for record in records:
+            names.update(filter(None, (record.key, record.job_id)), record.suspects)
+            keeps_metadata = keeps_metadata or (record.job is not None and shows_key(record.job, record.key))
+        return cls(frozenset(names), keeps_metadata)
+
+
+NO_OTHERS = OtherOrders()
 
 
 @dataclass(frozen=True)
@@ -145,6 +200,12 @@ class OrderRecord:
         selected: whether the folder is to have some of its files only, as those of a view.
         own: of a call, whether the caller chose the key: then only a call with this key is the same one.
         others: of a call, fingerprints of API keys that have sent its key since, and got an answer of their own.
+        environment: of its files, as the service showed them: `live`, `sandbox`, or `simulated`; "" if it showed
+            several, None until it shows one.
+        server: the service that showed them, in the same way.
+        unseen: whether only the response to the POST has shown its job so far.
+        suspects: what the service has named as its job in a response to the POST, and what is not shown to be its job.
+            While there are any, the order counts in full, and only its own key is sent again, while that is young.
     """
 
     kind: Kind = "order"
@@ -173,6 +234,10 @@ class OrderRecord:
     selected: bool = False
     own: bool = False
     others: tuple[str, ...] = ()
+    environment: str | None = None
+    server: str | None = None
+    unseen: bool = False
+    suspects: Annotated[tuple[str, ...], AfterValidator(_ids)] = ()
 
     def encode(self) -> bytes:
         """The file, indented for people: members only where they say something."""
@@ -184,7 +249,7 @@ class OrderRecord:
     @property
     def shows_key(self) -> bool:
         """Whether its job will carry the key, so that a search finds it."""
-        return self.path == JOBS_PATH and key_of(loose_json.members(self.request)) == self.key
+        return self.path == JOBS_PATH and key_of(members(self.request)) == self.key
 
     @property
     def job_id(self) -> str | None:
@@ -224,10 +289,27 @@ class OrderRecord:
         """Whether it surely bought nothing. Its key is kept all the same."""
         return self.job is None and (self.forgotten or self.unbought)
 
-    def with_job(self, job: ShownJob) -> OrderRecord:
-        """The same with the job as last seen."""
-        record = replace(self, refused_at=None, server_refused_at=None, unbought=False)
-        return replace(record, job=job, before_cents=0)
+    def with_job(self, job: ShownJob, *, unseen: bool = False) -> OrderRecord:
+        """The same with the job as last seen. `unseen`: only the response to the POST shows it."""
+        is_unseen = unseen or (self.unseen and job == self.job)
+        record = replace(self, refused_at=None, server_refused_at=None, unbought=False, suspects=())
+        return replace(record, job=job, before_cents=0, unseen=is_unseen)
+
+    def with_suspect(self, job_id: str) -> OrderRecord:
+        """The same with one more id that the service has named, in place of its job. It counts in full."""
+        suspects = tuple(dict.fromkeys((*self.suspects, mask_secrets(visible(job_id))[:_LONGEST_ID])))[
+            -_MOST_SUSPECTS:
+        ]
+        record = replace(self, job=None, unseen=False, suspects=suspects)
+        return record.sent_again()
+
+    def with_origins(self, environments: Iterable[str | None], servers: Iterable[str]) -> OrderRecord:
+        """The same with where the service says that files come from."""
+        return replace(
+            self,
+            environment=_one_of({self.environment, *environments} - {None}),
+            server=_one_of({self.server, *servers} - {None}),
+        )
 
     def refused(self, now: float, server_now: float | None) -> OrderRecord:
         """The same after a refusal of the service."""
@@ -237,14 +319,34 @@ class OrderRecord:
         """The same before its key is sent again: from then on it may cost."""
         return replace(self, refused_at=None, server_refused_at=None, unbought=False)
 
-    def not_found(self, began: float, server_began: float | None) -> OrderRecord:
+    def not_found(
+        self,
+        began: float,
+        server_began: float | None,
+        met: Iterable[ShownJob] = (),
+        others: OtherOrders = NO_OTHERS,
+    ) -> OrderRecord:
         """The same after a whole search, begun then, that has not found its job. Both clocks must say that it began
-        long enough after the refusal, because either may have jumped."""
+        long enough after the refusal, because either may have jumped. `met`: the jobs without a whole key that it has
+        met: on a service that may rewrite metadata, one of them may be the job."""
         times = [(self.refused_at, began), (self.server_refused_at, server_began)]
         waits = [then - since for since, then in times if since is not None and then is not None]
         is_late = self.refused_at is not None and all(wait >= _SHOWS_WITHIN for wait in waits)
-        is_unbought = is_late and self.job is None and self.shows_key
-        return replace(self, unbought=True, before_cents=0) if is_unbought else self
+        is_unbought = is_late and self.job is None and self.shows_key and not self.suspects
+        if not is_unbought:
+            return self
+        is_told_apart = others.keeps_metadata or not any(self.may_have_bought(job, others) for job in met)
+        return replace(self, unbought=True, before_cents=0) if is_told_apart else self
+
+    def may_have_bought(self, job: ShownJob, others: OtherOrders = NO_OTHERS) -> bool:
+        """Whether `job` may be its own, whatever a service has made of its metadata and texts."""
+        is_another = job_id_of(job) in others.names or names_another(job, self.key, others.names)
+        return not (is_another or conflicts(job, self.request) or self.is_older(job))
+
+    def is_older(self, job: ShownJob) -> bool:
+        """Whether `job` was created before the key was first sent, by the service's clock."""
+        created, sent_at = created_at(job), self.server_sent_at
+        return created is not None and sent_at is not None and created < sent_at - CLOCKS_DIFFER
 
     def is_young(self, now: float, server_now: float | None = None) -> bool:
         """Whether the service certainly still knows the key. A clock that was set back makes its age unknown."""
@@ -252,8 +354,17 @@ class OrderRecord:
         return is_known(sent_at, now, server_sent_at=server_sent_at, server_now=server_now)
 
 
+def _one_of(names: AbstractSet[str | None]) -> str | None:
+    return next(iter(names), None) if len(names) < 2 else ""
+
+
+def shows_key(job: Mapping[str, Any], key: str | None) -> bool:
+    """Whether `job` carries `key`, unchanged."""
+    return key is not None and key_of(job) == key
+
+
 def _number(request: Any, name: str) -> int:
-    value = loose_json.members(request).get(name)
+    value = members(request).get(name)
     return value if type(value) is int else 0
 
 
@@ -261,7 +372,7 @@ def marked(request: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The body of a job's POST as it is sent: with the key and the hash of the request in its metadata, as far as the
     caller's own leave room for them."""
     metadata: Any = request.get("metadata") or {}
-    entries = loose_json.members(metadata)
+    entries = members(metadata)
     if not isinstance(metadata, dict) or KEY_METADATA in entries or len(entries) >= _MOST_METADATA:
         return dict(request)
     hashed = hash_to_send({**request, "metadata": entries})
@@ -284,7 +395,7 @@ def read_record(content: bytes, path: object) -> OrderRecord:
     """A record, checked. `path` is what errors call it.
     Raises ConfigurationError: it is empty, damaged, or of a later version. Nothing may be ordered then.
     """
-    version = loose_json.members(loose_json.load(content)).get("version")
+    version = members(load_json(content)).get("version")
     if type(version) is int and version > _VERSION:
         raise ConfigurationError(
             f"{path} was written by a later version of firsthandapi: upgrade firsthandapi"
@@ -316,19 +427,26 @@ def _is_whole(record: OrderRecord) -> bool:
     return is_counted and (record.kind == "call" or isinstance(record.request, dict))
 
 
+def is_of(record: OrderRecord, account: Account | None) -> bool:
+    """Whether a record is surely of `account`."""
+    then = record.account
+    if then is None or account is None:
+        return False
+    return then.fingerprint == account.fingerprint or (
+        then.organization is not None and then.organization == account.organization
+    )
+
+
 def job_id_of(job: Any) -> str | None:
     """The id of a job, if it is one that can be asked for."""
-    job_id = loose_json.members(job).get("id")
+    job_id = members(job).get("id")
     return job_id if isinstance(job_id, str) and is_id(job_id) else None
 
 
 def is_young(job: Mapping[str, Any], now: float) -> bool:
     """Whether the service surely still knows the key that bought `job`."""
-    try:
-        created = datetime.fromisoformat(str(job.get("created_at"))).timestamp()
-    except (ValueError, OverflowError):
-        return False
-    return now - created <= KEY_LIFETIME
+    created = created_at(job)
+    return created is not None and now - created <= KEY_LIFETIME
 
 
 def dump(job: Job) -> ShownJob:
@@ -350,9 +468,29 @@ def differing(recorded: Any, request: Any) -> list[str]:
     """The fields in which two requests ask for different things."""
     if not isinstance(recorded, dict) or not isinstance(request, dict):
         return [] if recorded == request else ["body"]
-    first, second = plain(loose_json.members(recorded)), plain(loose_json.members(request))
+    first, second = plain(members(recorded)), plain(members(request))
     names = first.keys() | second.keys()
     return sorted(name for name in names if canonical(first.get(name)) != canonical(second.get(name)))
+
+
+def conflicts(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether `job` shows another number, price, type, or format than `request` asks for. No service rewrites these."""
+    asked = _terms(request)
+    return any(value != asked.get(name) for name, value in _terms(job).items())
+
+
+def _terms(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms that `fields` shows; a value of another type than documented cannot be compared."""
+    values = plain(fields)
+    terms: dict[str, Any] = {
+        name: value
+        for name, type_ in _TERMS.items()
+        if isinstance(value := values.get(name), type_) and value not in _NOT_SHOWN
+    }
+    formats = values.get("accepted_formats")
+    if formats and isinstance(formats, list):
+        terms["accepted_formats"] = [*map(str.casefold, cast("list[str]", formats))]
+    return terms
 
 
 def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
@@ -364,7 +502,9 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     from firsthandapi.types.job import Job
     from firsthandapi.types.job_arguments import JobCreateParams
 
-    digest = request_hash_of(job)
+    if conflicts(job, request):
+        return False
+    digest = hash_in(job)
     if digest is not None:
         return digest == request_hash(request)
     job_fields, request_fields = plain(job), plain(request)
@@ -374,9 +514,23 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     names = JobCreateParams.model_fields.keys() | (request_fields.keys() - Job.model_fields.keys())
     return all(
         _same(name, job_fields.get(name), request_fields.get(name))
-        for name in names
+        for name in names - {"metadata"}
         if job.get(name) not in _NOT_SHOWN and (name == "location" or getattr(read, name, None) is not None)
     )
+
+
+def is_of_another(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether `job` shows other terms than `request`, or the whole hash of another one."""
+    digest = hash_in(job)
+    return conflicts(job, request) or (digest is not None and digest != request_hash(request))
+
+
+def rewritten(job: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+    """The fields that `job` shows otherwise than `request` has sent them."""
+    sent, shown = plain(request), plain(job)
+    sent["metadata"], shown["metadata"] = request.get("metadata") or {}, job.get("metadata") or {}
+    names = sorted(name for name in sent if name in shown and canonical(shown[name]) != canonical(sent[name]))
+    return [name for name in names if name == "metadata" or job.get(name) not in _NOT_SHOWN]
 
 
 def key_of(job: Mapping[str, Any]) -> str | None:
@@ -388,7 +542,52 @@ def key_of(job: Mapping[str, Any]) -> str | None:
         return None
 
 
+def names_another(job: Mapping[str, Any], key: str | None, keys: Collection[str] = ()) -> bool:
+    """Whether `job` carries another key than `key`, and carries it whole: one that this package has made, one of
+    `keys`, or one beside the whole hash of a request. What the service may have made of `key` is not another one."""
+    text = _key_however_written(job)
+    is_whole = _MADE_KEY.fullmatch(text.casefold()) is not None or text in keys or _is_intact(job)
+    return bool(text) and is_whole and not (key or "").casefold().startswith(text.casefold())
+
+
+def _is_intact(job: Mapping[str, Any]) -> bool:
+    """Whether the service shows the entries of this package in the metadata of `job` as they were sent."""
+    digest = text_in_metadata(job, REQUEST_METADATA)
+    return digest is not None and digest == hash_in(job) and key_of(job) is not None
+
+
+def may_carry(job: Mapping[str, Any], key: str | None) -> bool:
+    """Whether the metadata of `job` show `key`, made by this package, in another case, cut, or under another name."""
+    text = _key_however_written(job)
+    is_made = _MADE_KEY.fullmatch(key or "") is not None
+    return is_made and len(text) >= _TELLING and (key or "").startswith(text.casefold())
+
+
+def _key_however_written(job: Mapping[str, Any]) -> str:
+    """The key in the metadata of a job, whatever a service has made of its name; empty without one."""
+    for name, value in members(job.get("metadata")).items():
+        if isinstance(value, str) and "".join(filter(str.isalnum, name)).casefold() == _KEY_NAME:
+            return value
+    return ""
+
+
+def has_made_key(job: Mapping[str, Any]) -> bool:
+    """Whether `job` carries a key of this package, unchanged."""
+    return _MADE_KEY.fullmatch(key_of(job) or "") is not None
+
+
+def created_at(job: Mapping[str, Any]) -> float | None:
+    """When a job was created, in Unix seconds, by the clock of the service; None if it does not say."""
+    try:
+        return datetime.fromisoformat(str(job.get("created_at"))).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _same(name: str, job_value: Any, request_value: Any) -> bool:
+    if isinstance(job_value, str) and isinstance(request_value, str):
+        job_text, request_text = _letters(job_value), _letters(request_value)
+        return job_text == request_text or (_may_be_cut(job_value) and request_text.startswith(job_text))
     if name == "location" and isinstance(job_value, dict) and isinstance(request_value, dict):
         job_place, request_place = (
             {_COORDINATES.get(key, key): item for key, item in place.items()}
@@ -397,6 +596,15 @@ def _same(name: str, job_value: Any, request_value: Any) -> bool:
         both = job_place.keys() & request_place.keys()
         return bool(both) and all(_close(job_place[key], request_place[key]) for key in both)
     return canonical(job_value) == canonical(request_value)
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text, however a service writes it: in upper case, composed, or escaped."""
+    return "".join(filter(str.isalnum, normalize("NFKC", _ESCAPED.sub("", text)))).casefold()
+
+
+def _may_be_cut(text: str) -> bool:
+    return len(text) >= _SHORTEST_CUT or text.endswith(("…", "..."))
 
 
 def _close(first: Any, second: Any) -> bool:

@@ -72,6 +72,29 @@ def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
     return error
 
 
+def suspected(record: OrderRecord, way_out: str) -> UnexpectedResponseError:
+    error = UnexpectedResponseError(
+        f"the order with idempotency key {record.key} may have bought {_suspects(record)}: the service named it in "
+        "response to this order, and does not show it as the job of this key, which is over 23 hours old. To send the "
+        "key again could buy a second job, so nothing was posted: look for the job in your account; if there is none, "
+        f"{way_out} and try again"
+    )
+    error.idempotency_key, error.request_sent = record.key, False
+    return error
+
+
+def _suspects(record: OrderRecord) -> str:
+    return " or ".join(record.suspects)
+
+
+def rewriting_warning(job: ShownJob, names: list[str]) -> str:
+    """What to say of the fields of a job that the service shows otherwise than they were sent."""
+    return (
+        f"the service shows {job['id']} with other values than were sent: {', '.join(names)}; the job is that of this "
+        "order. A lost response may not be found again there, so keep the folder or the journal"
+    )
+
+
 def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"idempotency_key {key} has already bought {described(job)}, with other arguments. To continue that job, pass "
@@ -157,6 +180,15 @@ def gone(error: NotFoundError, record: OrderRecord, *, own_key: bool) -> NotFoun
         f". If these are right, {described(record.job or {})} may not show yet: wait a minute and run the same call "
         f"again, which looks for a job with idempotency key {record.key}, and found none so far. If "
         f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}",
+    )
+
+
+def named_in_vain(error: NotFoundError, record: OrderRecord, way_out: str) -> NotFoundError:
+    return _with(
+        error,
+        f". The service named {_suspects(record)} in response to the order with idempotency key {record.key}; it may "
+        "not show yet: wait a minute and run the same call again, which looks for the job of that key. If there is "
+        f"still none, and billing.transactions() shows no charge for it, {way_out}",
     )
 
 

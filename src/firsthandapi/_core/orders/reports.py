@@ -46,7 +46,8 @@ class Verification:
             downloads them, and so does `repair`.
         duplicates: groups of names whose files have the same bytes, by the manifest. They do no harm to `ok`.
         altered: what is not as the card of `write_card` says: `metadata.jsonl` for its rows, `prices` for those of the
-            jobs. After a run that added files, write the card again.
+            jobs. After a run that added files, write the card again. Also `metadata.jsonl` if another program or a
+            person edited rows, until `accept_edits`.
         diary: whether the folder records the jobs of its rows. A copy without `.firsthandapi/` does not, which does no
             harm to `ok`: nobody knows what was excluded, and `repair` cannot download files. The call that made the
             folder, or `files.download_all`, restores the record.

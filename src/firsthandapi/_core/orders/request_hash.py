@@ -7,6 +7,7 @@ the hash of the whole request, beside the idempotency key.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from firsthandapi._core.calls.integers import as_int
 
 REQUEST_METADATA = "firsthandapi_request"
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 # What this package adds to the caller's metadata.
 _OURS = "firsthandapi_"
 # The contract allows 20; the idempotency key is one of them, the hash another.
@@ -75,9 +77,10 @@ def hash_to_send(body: Mapping[str, Any]) -> str | None:
     return request_hash(body) if len(body.get("metadata") or ()) < _MOST_METADATA else None
 
 
-def request_hash_of(job: Mapping[str, Any]) -> str | None:
-    """The hash of the request that bought `job`; None if the job does not show one."""
-    return text_in_metadata(job, REQUEST_METADATA)
+def hash_in(job: Mapping[str, Any]) -> str | None:
+    """The hash of the request that bought `job`; None if the job does not show a whole one."""
+    digest = (text_in_metadata(job, REQUEST_METADATA) or "").lower()
+    return digest if _HASH.fullmatch(digest) else None
 
 
 def text_in_metadata(job: Mapping[str, Any], name: str) -> str | None:

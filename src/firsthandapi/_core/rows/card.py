@@ -17,8 +17,9 @@ from firsthandapi._base.counts import count_of, money
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of, place_in, within
 
+from .consents import Consents
 from .licenses import LICENSES
-from .manifest import MANIFEST, Record, manifest_line
+from .manifest import MANIFEST, Origins, Record, manifest_line, with_origin
 from .statements import MORE, NEEDED
 from .witness import Witness
 
@@ -74,6 +75,10 @@ class Facts:
         version: the version of the dataset.
         parts: by folder, the split that its rows are, if they are published in splits.
         table: the file beside the files that `load_dataset` reads their rows from.
+        consents: the lines of consents.jsonl.
+        origins: by job, the environment and the server that the record of its order names, which outrank the rows.
+        edited: the number of files whose rows others have edited, and whose owner has not accepted that.
+        withdrawn: the number of files of the dataset whose workers have withdrawn their consent.
     """
 
     name: str
@@ -87,22 +92,31 @@ class Facts:
     version: str = "1.0.0"
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     table: str = MANIFEST
+    consents: Consents = field(default_factory=dict[str, Mapping[str, Any]])
+    origins: Origins = field(default_factory=dict[str | None, tuple[str | None, str | None]])
+    edited: int = 0
+    withdrawn: int = 0
 
     @property
     def license(self) -> str | None:
         """The license that a person has stated; else the one that the workers of all files have granted, or None."""
         granted = self.witness.licenses
-        whole = next(iter(granted)) if [*granted.values()] == [len(self.records)] else None
+        whole = next(iter(granted)) if [*granted.values()] == [len(self.witness.standing)] else None
         return self.said.get("license") or whole
 
     @cached_property
     def witness(self) -> Witness:
         """What the rows prove."""
-        return Witness(self.records)
+        return Witness(self.records, self.consents)
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
-        return [record for records in self.subfolders.values() for record in records]
+        """All rows, each from where the record of its order says."""
+        return [
+            with_origin(record, *self.origins.get(record.job_id, (None, None)))
+            for records in self.subfolders.values()
+            for record in records
+        ]
 
 
 # ── Hashes ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +174,7 @@ def _header(facts: Facts) -> str:
             fields["license_name"] = facts.license
     elif facts.witness.licenses:
         granted = {_hub_license(name) for name in facts.witness.licenses}
-        unknown = {"unknown"} if facts.witness.licenses.total() < len(facts.records) else set[str]()
+        unknown = {"unknown"} if facts.witness.licenses.total() < len(facts.witness.standing) else set[str]()
         fields["license"] = sorted(granted | unknown)
     records = facts.records
     fields["size_categories"] = [size_category(len(records))]
@@ -203,6 +217,7 @@ def size_category(files: int) -> str:
 def _body(facts: Facts) -> str:
     records = facts.records
     parts = [f"# {_text(facts.name)}", "", summary_of(facts, _text), ""]
+    parts += [*edits_of(facts), ""] if facts.edited else []
     parts += _table("Files", ("Label", "Files", "Workers"), _by_label(records))
     stars = Counter(record.ai_star_rating for record in records)
     parts += _table(
@@ -213,13 +228,14 @@ def _body(facts: Facts) -> str:
             for star in sorted(stars, key=lambda x: -(x or 0))
         ],
     )
-    for sentences in (facts.witness.ratings(), facts.witness.descriptions()):
+    for sentences in (facts.witness.ratings(), facts.witness.flagged(), facts.witness.descriptions()):
         if paragraph := " ".join(sentences):
             parts += [_text(paragraph, most=10_000), ""]
+    files_of = Counter(record.job_id for record in records)
     parts += _table(
         "Jobs",
         ("Job", "Label", "Task", "Created", "Status", "Files", "Price per file"),
-        [_job_row(job, label, records) for job, label in facts.jobs[:_MOST_JOBS]],
+        [_job_row(job, label, files_of[job.id]) for job, label in facts.jobs[:_MOST_JOBS]],
     )
     if len(facts.jobs) > _MOST_JOBS:
         parts += [f"And {count_of(len(facts.jobs) - _MOST_JOBS, 'more job')}.", ""]
@@ -233,7 +249,7 @@ def _body(facts: Facts) -> str:
         parts += ['# datasets.load_dataset(".")']
     parts += ["```", ""]
     parts += ["## License", "", *_licenses(facts), ""]
-    if consents := " ".join(facts.witness.consents()):
+    if consents := " ".join((*facts.witness.consenting(), *withdrawals_of(facts))):
         parts += ["## Consent", "", consents, ""]
     for title, text in _said(facts):
         parts += [f"## {title}", "", f"Stated by the publisher: {_text(text, most=10_000)}", ""]
@@ -279,17 +295,36 @@ def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
     ])  # fmt: skip
 
 
+def edits_of(facts: Facts) -> Iterator[str]:
+    """How many rows others have edited; nothing if they edited none."""
+    if facts.edited:
+        rows = count_of(facts.edited, "row")
+        yield f"{rows} {'was' if facts.edited == 1 else 'were'} edited by hand or by another program."
+
+
+def withdrawals_of(facts: Facts) -> Iterator[str]:
+    """How many files `publish` leaves out, and why; nothing if it leaves out none."""
+    if facts.withdrawn == 1:
+        yield "1 file is not published: its worker has withdrawn the consent."
+    elif facts.withdrawn:
+        yield f"{count_of(facts.withdrawn)} are not published: their workers have withdrawn the consent."
+
+
 def _licenses(facts: Facts) -> list[str]:
     """The license, and whose word it is; or the licenses that workers have granted, each with its files."""
-    granted, files = facts.witness.licenses, len(facts.records)
+    granted, denied, files = facts.witness.licenses, facts.witness.denied, len(facts.witness.standing)
     if "license" in facts.said:
         return [f"License: {_text(facts.license)}. Stated by the publisher."]
     if facts.license is not None:
         return [f"License: {_text(facts.license)}, as the workers of {count_of(files)} granted it."]
-    if not granted:
+    if not granted and not denied:
         return ["No license is named."]
-    unknown = files - sum(granted.values())
+    unknown = files - granted.total() - denied.total()
     lines = [f"- {_text(name)}: {count_of(number)}" for name, number in sorted(granted.items())]
+    lines += [
+        f"- {_text(consented)} by the consents, {_text(named)} by the rows: {count_of(number)}"
+        for (named, consented), number in sorted(denied.items())
+    ]
     return [*lines, *([f"- none named: {count_of(unknown)}"] if unknown else [])]
 
 
@@ -324,28 +359,29 @@ def _said(facts: Facts) -> Iterator[tuple[str, object]]:
 
 
 def _by_label(records: Sequence[Record]) -> list[tuple[object, ...]]:
-    labels = Counter(record.label for record in records)
-    rows: list[tuple[object, ...]] = []
-    for label in sorted(labels, key=lambda name: (name is None, name or "")):
-        workers = {record.worker_id for record in records if record.label == label} - {None}
-        rows.append(
-            (
-                "none" if label is None else label,
-                f"{labels[label]:,}",
-                f"{len(workers):,}" if workers else "unknown",
-            )
+    files = Counter(record.label for record in records)
+    workers: dict[str | None, set[str]] = {label: set() for label in files}
+    for record in records:
+        if record.worker_id is not None:
+            workers[record.label].add(record.worker_id)
+    return [
+        (
+            "none" if label is None else label,
+            f"{files[label]:,}",
+            f"{len(workers[label]):,}" if workers[label] else "unknown",
         )
-    return rows
+        for label in sorted(files, key=lambda name: (name is None, name or ""))
+    ]
 
 
-def _job_row(job: Job, label: str | None, records: Sequence[Record]) -> tuple[object, ...]:
+def _job_row(job: Job, label: str | None, files: int) -> tuple[object, ...]:
     return (
         job.id,
         label or "",
         job.title or job.description or "",
         "" if job.created_at is None else job.created_at.date().isoformat(),
         job.status,
-        f"{sum(record.job_id == job.id for record in records):,}",
+        f"{files:,}",
         ""
         if job.price_per_file_cents is None or job.pay == "none"
         else money(job.price_per_file_cents, job.currency),

@@ -15,7 +15,7 @@ from typing import Any, cast
 from firsthandapi._base.counts import count_of
 from firsthandapi._core.files.kinds import KINDS, kind_of, within
 
-from .card import Facts, days_of, is_time, main_kind, summary_of
+from .card import Facts, days_of, edits_of, is_time, main_kind, summary_of, withdrawals_of
 from .licenses import SPDX
 from .manifest import COLUMNS, MANIFEST, Record, column_types
 from .statements import MORE, NEEDED
@@ -131,7 +131,10 @@ def _responsible(facts: Facts) -> dict[str, Any]:
             *(["Software Collection"] if witness.drawn or witness.of_models else []),
         ],
         "rai:dataCollectionTimeframe": times and [times[0], times[-1]],
+        "rai:dataCollectionMissingData": " ".join(withdrawals_of(facts)) or None,
+        "rai:dataManipulationProtocol": " ".join(edits_of(facts)) or None,
         "rai:dataAnnotationProtocol": f"{' '.join(witness.ratings())}{bar}" if witness.raters else None,
+        "rai:dataAnnotationAnalysis": [*witness.flagged()],
         "rai:dataAnnotationPlatform": witness.servers if witness.raters or models else None,
         "rai:machineAnnotationTools": models,
     }

@@ -26,3 +26,13 @@ SPDX = {
     if id_
     for name in (hub, id_.lower())
 }
+
+
+def is_same_license(name: str, other: object) -> bool:
+    """Whether two names are of one license, which Hugging Face and SPDX may name differently."""
+    return isinstance(other, str) and spdx_or_name(name).lower() == spdx_or_name(other).lower()
+
+
+def spdx_or_name(name: str) -> str:
+    """The SPDX id of a license; of any other license its name, without the space around it."""
+    return SPDX.get(name.strip().lower(), name.strip())

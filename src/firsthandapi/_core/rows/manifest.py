@@ -180,6 +180,11 @@ def in_place_of(record: Record, former: Record | None) -> Record:
     return _record({**vars(record), **old_values}, former.extra)
 
 
+def without_own(record: Record) -> Record:
+    """The row without the user's own columns."""
+    return _record(vars(record), {})
+
+
 def with_own(record: Record, column: str, value: Any) -> Record:
     """The row with a value in a column of the user's own."""
     return _record(vars(record), {**record.extra, column: value})
@@ -303,9 +308,27 @@ class RowOrigin(NamedTuple):
     server: str
 
 
+# By job, the environment and the server that the record of its order names.
+Origins = Mapping[str | None, tuple[str | None, str | None]]
+
+
 def origin_of(config: Config) -> RowOrigin:
     """Where the files that a client reads come from."""
     return RowOrigin({"live": "live", "test": "sandbox"}.get(config.environment), config.origin.url)
+
+
+def origin_of_file(file: Any, origin: RowOrigin) -> RowOrigin:
+    """Where a file comes from."""
+    return origin._replace(environment="simulated") if file.simulated is True else origin
+
+
+def with_origin(row: Record, environment: str | None, server: str | None) -> Record:
+    """The row with what the record of its order says of where its file comes from, as far as that is known: the row may
+    have been edited."""
+    environment, server = environment or row.environment, server or row.server
+    if (environment, server) == (row.environment, row.server):
+        return row
+    return in_place_of(replace(row, environment=environment, server=server), row)
 
 
 def columns_of_file(file: Any, origin: RowOrigin) -> dict[str, Any]:
@@ -326,8 +349,7 @@ def columns_of_file(file: Any, origin: RowOrigin) -> dict[str, Any]:
         "original_sha256": original,
         "rated_by": file.rated_by,
         "flags": None if file.flags is None else fit(file.flags, [str]),
-        "environment": "simulated" if file.simulated is True else origin.environment,
-        "server": origin.server,
+        **origin_of_file(file, origin)._asdict(),
         "task_id": file.task_id,
         "task_text": file.task_text,
     }

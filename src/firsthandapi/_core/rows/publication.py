@@ -39,11 +39,14 @@ class Publication:
         url: where the dataset is: the page of a repository of the Hub, or the folder's path or URL.
         version: its version, as `write_lock` returns it.
         files: the number of files that were written this time.
+        altered: `metadata.jsonl` if rows were edited outside of this package, as `verify` says. The card says so as
+            well, until `Dataset.accept_edits`.
     """
 
     url: str
     version: Version
     files: int
+    altered: tuple[str, ...] = ()
 
 
 def hub_repo(url: str) -> str | None:

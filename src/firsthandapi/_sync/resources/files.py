@@ -253,11 +253,12 @@ class Files(Resource):
                 job_id, dest, concurrency=concurrency, on_progress=callback, label=label
             )
 
-    def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:
-        """A job, and the ids of all files that its list shows before that, for `Dataset.reconcile`."""
+    def _listed(self, job_id: str) -> tuple[Job, dict[str, str | None]]:
+        """A job, and the ids of all files that its list shows before that, each with its consent, for
+        `Dataset.reconcile`."""
         from firsthandapi.types.job import Job
 
-        listed = frozenset([file.id for file in self.list(job_id, min_score=1)])
+        listed = {file.id: file.consent_id for file in self.list(job_id, min_score=1)}
         return self._get(Job, f"/v1/jobs/{job_id}"), listed
 
     def _refetch(
